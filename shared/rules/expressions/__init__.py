@@ -1,0 +1,92 @@
+"""The attribute-mapping expression language of Microsoft Entra provisioning.
+
+Compile once at start, evaluate per user: `compile_expression('ToLower([mail])').evaluate(user, context=context)`.
+Importing this package loads neither lark nor regex; the first `compile_expression` does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shared.rules.expressions.values import (
+    DROP,
+    AppRole,
+    Drop,
+    EvaluationContext,
+    ExpressionError,
+    ExpressionFailure,
+    Redacted,
+    RoleAssignments,
+    RoleFlow,
+    UniqueValue,
+)
+
+__all__ = [
+    "DROP",
+    "AppRole",
+    "Drop",
+    "EvaluationContext",
+    "Expression",
+    "ExpressionError",
+    "ExpressionFailure",
+    "FunctionDescription",
+    "Redacted",
+    "RoleAssignments",
+    "RoleFlow",
+    "UniqueValue",
+    "compile_expression",
+    "describe_functions",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionDescription:
+    """One function as a person needs it: how it is written, what it answers."""
+
+    name: str
+    signature: str
+    summary: str
+    documentation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression; two with the same text are equal.
+
+    `attributes` are the source attributes it reads, spelled as in the text.
+    """
+
+    text: str
+    attributes: frozenset[str] = field(compare=False)
+    _evaluate: Callable[[Mapping[str, object], EvaluationContext], object] = field(compare=False, repr=False)
+
+    def evaluate(self, user: Mapping[str, object], *, context: EvaluationContext) -> object:
+        """Answer the value for this user: a JSON value, None for null, or one of the markers of this package.
+
+        Dates come back as text (`M/d/yyyy h:mm:ss tt`, UTC).
+
+        Raises:
+            ExpressionFailure: this user's values do not fit; nobody else is affected.
+        """
+        return self._evaluate(user, context)
+
+
+def compile_expression(text: str, *, known_attributes: Callable[[str], bool] | None = None) -> Expression:
+    """Answer the compiled form of `text`; every mistake that can be seen without a user is reported here.
+
+    Raises:
+        ExpressionError: with the column, the function and what was expected.
+    """
+    from shared.rules.expressions.compiling import compile_text  # noqa: PLC0415 - loads lark and regex on first use
+
+    attributes, evaluate = compile_text(text, known_attributes=known_attributes)
+    return Expression(text, attributes, evaluate)
+
+
+def describe_functions() -> list[FunctionDescription]:
+    """Answer every function of the language in alphabetical order."""
+    from shared.rules.expressions.catalogue import FUNCTIONS  # noqa: PLC0415 - loads every function on first use
+
+    return [
+        FunctionDescription(name, spec.signature, spec.summary, spec.documentation)
+        for name, spec in sorted(FUNCTIONS.items())
+    ]
