@@ -1,0 +1,27 @@
+"""Fixtures every test may use: one asyncio backend, and one Azurite that all tests share, each under its own names."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.azurite import Azurite
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Answers with the only event loop the product runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """Answers with the connection string of one Azurite in memory, shared by the whole run: use `name_prefix` with it."""
+    with Azurite.in_memory() as running:
+        yield running.connection_string
+
+
+@pytest.fixture
+def name_prefix() -> str:
+    """Answers with a start for the names of tables, queues and containers that no other test has (`t` + 10 hex digits)."""
+    return f"t{secrets.token_hex(5)}"

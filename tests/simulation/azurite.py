@@ -1,0 +1,182 @@
+"""Starts Microsoft's storage emulator, Azurite, and ends it with whoever started it.
+
+`./dev` installs Azurite; this module only runs it. The emulator is tied to its owner by a pipe: when the owner's end
+closes, even by kill -9, Azurite ends too, so no port stays taken by a process that nobody remembers.
+"""
+
+import contextlib
+import json
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLATION = ROOT / ".dev" / "azurite"
+
+# The account and key are public: every copy of the emulator has them, and no real account does.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 5.0
+ATTEMPTS = 3
+
+# The owner holds the other end of standard input. SIGTERM lets Azurite save its files; the timer ends it if a client's open
+# connection keeps it from closing.
+_TIED_TO_OWNER = """
+process.stdin.on('end', () => { process.kill(process.pid, 'SIGTERM'); setTimeout(() => process.exit(0), 3000).unref(); });
+process.stdin.resume();
+require(process.argv[1]);
+"""
+
+
+class AzuriteNotStartedError(RuntimeError):
+    """Azurite is not installed, or did not answer; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the three services listen, on 127.0.0.1."""
+
+    blob: int
+    queue: int
+    table: int
+
+    @classmethod
+    def free(cls) -> Self:
+        """Answers with three ports that were free a moment ago."""
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            blob, queue, table = (each.getsockname()[1] for each in sockets)
+        return cls(blob=blob, queue=queue, table=table)
+
+    def all_answer(self) -> bool:
+        """Answers whether something listens on all three."""
+        return all(_answers(port) for port in (self.blob, self.queue, self.table))
+
+    def taken(self) -> list[int]:
+        """Answers with those of the three that something listens on."""
+        return [port for port in (self.blob, self.queue, self.table) if _answers(port)]
+
+
+WELL_KNOWN_PORTS = Ports(blob=10000, queue=10001, table=10002)
+
+
+def connection_string(ports: Ports) -> str:
+    """Answers with the storage connection string of an Azurite on these ports."""
+    base = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY}"
+    services = {"Blob": ports.blob, "Queue": ports.queue, "Table": ports.table}
+    endpoints = "".join(f";{name}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}" for name, port in services.items())
+    return f"{base}{endpoints};"
+
+
+class Azurite:
+    """One running Azurite. A context manager; leaving it ends the process."""
+
+    def __init__(self, ports: Ports, process: subprocess.Popen[bytes]) -> None:
+        self.ports = ports
+        self.connection_string = connection_string(ports)
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Answers with the id of the emulator's process."""
+        return self._process.pid
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Starts one on free ports that forgets everything when it ends.
+
+        Raises: AzuriteNotStartedError.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            ports = Ports.free()
+            try:
+                return cls(ports, _start(ports, ["--inMemoryPersistence"]))
+            except AzuriteNotStartedError:
+                # Another program may have taken a port between asking for it and using it.
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    @classmethod
+    def in_folder(cls, folder: Path, ports: Ports = WELL_KNOWN_PORTS) -> Self:
+        """Starts one that keeps what it holds in a folder, so that it is there at the next start.
+
+        Raises: AzuriteNotStartedError, also when a port is taken.
+        """
+        if taken := ports.taken():
+            numbers = ", ".join(str(port) for port in taken)
+            raise AzuriteNotStartedError(
+                f"Azurite cannot start: something else listens on port {numbers}. End it, or name a storage connection string"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(ports, _start(ports, ["--location", str(folder)]))
+
+    def stop(self) -> None:
+        """Ends the emulator within a few seconds. Safe to call twice."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _start(ports: Ports, options: list[str]) -> subprocess.Popen[bytes]:
+    """Starts the emulator's process and waits until its three services answer."""
+    program = INSTALLATION / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+    try:
+        node = json.loads((INSTALLATION / "installed.json").read_text())["node"]
+    except (OSError, ValueError, KeyError) as error:
+        raise AzuriteNotStartedError("Azurite is not installed: start this through ./dev, which installs it") from error
+    addresses: list[str] = []
+    for service, port in (("blob", ports.blob), ("queue", ports.queue), ("table", ports.table)):
+        addresses += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
+    # Today's SDKs send API versions that this release does not know.
+    fixed = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [node, "-e", _TIED_TO_OWNER, str(program), *fixed, *addresses, *options],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # A Ctrl-C in the terminal goes to the owner, which ends Azurite after its own last storage call.
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ports.all_answer():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                if process.stdin:
+                    process.stdin.close()
+                output.seek(0)
+                reason = output.read().decode(errors="replace").strip()[-500:] or "it gave no reason"
+                raise AzuriteNotStartedError(f"Azurite did not start: {reason}")
+            time.sleep(0.02)
+    return process
+
+
+def _answers(port: int) -> bool:
+    """Answers whether something listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
