@@ -1,0 +1,358 @@
+"""What a vendor's SCIM server can do and where it deviates from the RFC: the data that replaces `if vendor == ...`.
+
+A profile is a YAML file (`profiles/*.yaml`, or a file of the operator's own). Every fact that is not the RFC's
+default carries its source and how sure we are of it (`evidence`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from shared.config.mapping import AttributeMapping
+from shared.config.model import ConfigurationModel, Text
+from shared.rules.attribute_paths import parse_path
+
+CORE_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+CORE_GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+class Confidence(StrEnum):
+    """How far a fact can be trusted."""
+
+    SEED = "seed"
+    """The vendor's provisioning tutorial this profile was written from says so."""
+    TUTORIAL = "tutorial"
+    """A newer or older version of the same tutorial says so."""
+    MICROSOFT = "microsoft"
+    """Another page of the Entra documentation says so."""
+    VENDOR = "vendor"
+    """The vendor's own documentation, SDK or staff says so."""
+    OTHER = "other"
+    """A third party says so; a lead, not a proof."""
+    STANDARD = "standard"
+    """RFC 7643 or 7644 says so."""
+    ASSUMED = "assumed"
+    """Nobody documents it; our choice. Overridable, and to be checked against the real server."""
+
+
+class AttributeType(StrEnum):
+    """RFC 7643 2.3 data types."""
+
+    STRING = "String"
+    BOOLEAN = "Boolean"
+    INTEGER = "Integer"
+    DECIMAL = "Decimal"
+    DATE_TIME = "DateTime"
+    REFERENCE = "Reference"
+    BINARY = "Binary"
+    COMPLEX = "Complex"
+
+
+class Mutability(StrEnum):
+    """When the target accepts a value (RFC 7643 2.2)."""
+
+    READ_WRITE = "readWrite"
+    """Any time."""
+    CREATE_ONLY = "createOnly"
+    """In the request that creates the account, never afterwards (the RFC's immutable)."""
+    READ_ONLY = "readOnly"
+    """Never: a mapping to it is refused."""
+    WRITE_ONLY = "writeOnly"
+    """Any time, but it is never returned."""
+
+
+class ValueFormat(StrEnum):
+    """A form the target asks of a text. A value of another form is dropped with a warning."""
+
+    E164 = "e164"
+    """A telephone number: '+', country code, at most 15 digits; also a tel: URI of one."""
+    COUNTRY_CODE = "country_code"
+    """ISO 3166-1 alpha-2, upper case."""
+    DATE = "date"
+    """A calendar day, YYYY-MM-DD."""
+
+
+class AuthType(StrEnum):
+    """How requests to the vendor are authenticated."""
+
+    BEARER = "bearer"
+    """A long-lived token in `Authorization: Bearer`."""
+    API_KEY = "api_key"
+    """A key in a header of the vendor's choice."""
+    BASIC = "basic"
+    """User name and password."""
+    OAUTH2_CLIENT_CREDENTIALS = "oauth2_client_credentials"
+    """RFC 6749 4.4: client id and secret are exchanged for short-lived tokens."""
+
+
+class Evidence(ConfigurationModel):
+    """Where a fact of this profile comes from."""
+
+    confidence: Confidence
+    source: Text
+    note: str = ""
+
+
+class TargetAttribute(ConfigurationModel):
+    """One attribute of the target's schema. It says what may be sent, not what is."""
+
+    path: Text
+    """As written in a PATCH: `name.givenName`, `emails[type eq "work"].value`, `urn:...:User:department`."""
+    type: AttributeType = AttributeType.STRING
+    multi_valued: bool = False
+    required: bool = False
+    """Without a value no account is sent: the account is escrowed as invalid data."""
+    filterable: bool = False
+    mutability: Mutability = Mutability.READ_WRITE
+    case_exact: bool = False
+    """True: a change of case only is a change worth sending."""
+    reference_to: Literal["user", "group", "any"] | None = None
+    """For references: what the id points at. `any` for members that may be users or groups."""
+    allowed_values: tuple[str, ...] = ()
+    """Compared without case, blanks and punctuation. Empty: anything."""
+    max_length: int | None = Field(default=None, ge=1)
+    pattern: str | None = None
+    """A regular expression the whole value must match."""
+    forbidden_characters: str = ""
+    format: ValueFormat | None = None
+    printed: str = ""
+    """The path as the vendor's documentation prints it, when it had to be repaired."""
+    confidence: Confidence | None = None
+    """None: as the resource's `attributes_evidence`."""
+    source: str = ""
+    note: str = ""
+
+    @field_validator("path")
+    @classmethod
+    def _is_a_path(cls, path: str) -> str:
+        parse_path(path)
+        return path
+
+
+class MatchingAttribute(ConfigurationModel):
+    """One way to find an account that exists before any link does. Tried in order; the first hit ends the search."""
+
+    target: Text
+    by: Literal["filter", "list", "none"] = "filter"
+    """`filter`: GET with `eq`. `list`: the vendor cannot filter on it; accounts are listed once and matched in
+    storage. `none`: never looked up."""
+    fallback: Literal["list"] | None = None
+    """What to do when the vendor refuses the filter. None: the account is escrowed."""
+
+    @field_validator("target")
+    @classmethod
+    def _is_a_path(cls, target: str) -> str:
+        parse_path(target)
+        return target
+
+
+class PathRepair(ConfigurationModel):
+    """A row of the vendor's attribute table that could not be taken as printed."""
+
+    printed: Text
+    path: str
+    """What it was read as; empty when the row was left out."""
+    reason: Text
+
+
+class ResourceProfile(ConfigurationModel):
+    """Users or groups at this vendor: what may be done with them, and how our attributes become theirs."""
+
+    endpoint: Text
+    schema_urn: Text
+    create: bool = True
+    """False: the resource must exist at the vendor already; it is matched, then updated."""
+    update: bool = True
+    disable: bool = True
+    """True: `active` = false takes access away and keeps the account."""
+    delete: bool = True
+    rename: bool = True
+    """False: the vendor refuses a change of the matching attribute."""
+    delete_means: Literal["hard", "soft", "deactivates", "suspends"] = "hard"
+    """What DELETE does: `hard` removes, `soft` hides but may keep the name taken, `deactivates` and `suspends`
+    leave the account."""
+    restore: Literal["create", "activate", "none"] = "create"
+    """How a deleted account comes back: a new create, `active` = true on the old id, or not at all."""
+    restored_keeps_roles: bool = True
+    max_objects: int | None = None
+    members_per_patch: int = Field(default=100, ge=1)
+    lookup_without: tuple[str, ...] = ()
+    """Attributes named in `excludedAttributes` when looking up or listing (members of groups, costly attributes)."""
+    attributes: tuple[TargetAttribute, ...] = ()
+    attributes_evidence: Evidence | None = None
+    """The default source of the attribute table."""
+    repairs: tuple[PathRepair, ...] = ()
+    matching: tuple[MatchingAttribute, ...] = ()
+    verify_match: bool = True
+    """True: a returned resource counts as a hit only when it carries the value asked for."""
+    mappings: tuple[AttributeMapping, ...] = ()
+
+    def attribute(self, path: str) -> TargetAttribute | None:
+        """The schema entry of a target path, None when the vendor has no such attribute. Case is ignored."""
+        folded = path.casefold()
+        return next((entry for entry in self.attributes if entry.path.casefold() == folded), None)
+
+    @model_validator(mode="after")
+    def _has_each_attribute_once(self) -> Self:
+        seen: set[str] = set()
+        for entry in self.attributes:
+            if entry.path.casefold() in seen:
+                raise ValueError(f"each attribute once; {entry.path} is there twice")
+            seen.add(entry.path.casefold())
+        return self
+
+
+class BaseUrl(ConfigurationModel):
+    """Where the vendor's SCIM endpoint is: a fixed URL, a template to fill, or a few to choose from."""
+
+    default: str | None = None
+    template: str | None = None
+    """With placeholders in braces: `{region}` is filled by `region`, others by `placeholders` of the application."""
+    choices: Mapping[str, str] = {}
+    """Region name -> base URL."""
+    regions: Mapping[str, str] = {}
+    """Values allowed for `{region}`, each with a word about it. Empty: any."""
+
+
+class RateLimit(ConfigurationModel):
+    """What the vendor accepts from all workers together. None: no limit known, none is applied."""
+
+    requests_per_second: float | None = Field(default=None, gt=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, ge=1)
+    scope: Literal["token", "organisation", "application"] = "application"
+    """What the vendor counts by. Applications that share it should share the limit."""
+
+    @property
+    def steady_rate(self) -> float | None:
+        """Requests per second that keep every limit, None when there is none."""
+        limits = [self.requests_per_second, self.requests_per_minute and self.requests_per_minute / 60]
+        return min((limit for limit in limits if limit), default=None)
+
+
+class PatchDialect(ConfigurationModel):
+    """How this vendor wants changes written (RFC 7644 3.5.2 leaves room)."""
+
+    verb: Literal["patch", "put"] = "patch"
+    op_case: Literal["lower", "capitalized"] = "lower"
+    booleans: Literal["json", "string"] = "json"
+    style: Literal["path", "pathless"] = "path"
+    """`path`: one operation per attribute. `pathless`: one operation whose value holds all simple attributes."""
+    extension: Literal["urn_path", "nested"] = "urn_path"
+    """`urn_path`: `urn:...:User:department`. `nested`: an object under the URN, without a path."""
+    remove_members: Literal["filter", "value"] = "filter"
+    """`filter`: `members[value eq "id"]`. `value`: path `members` with a value list (strict servers then remove all)."""
+    manager: Literal["complex", "value_path", "plain"] = "complex"
+    """`complex`: `...:manager` with {"value": id}. `value_path`: `...:manager.value`. `plain`: `...:manager` with id."""
+    roles: Literal["array", "json_text"] = "array"
+    """`json_text`: Entra's legacy form, JSON text inside `value`."""
+
+
+class Protocol(ConfigurationModel):
+    """Everything else on the wire. The defaults are what RFC 7644 says a server must accept."""
+
+    content_type: Text = "application/scim+json"
+    accept: Text = "application/scim+json, application/json"
+    patch: PatchDialect = PatchDialect()
+    etag: bool = False
+    """True: the vendor returns versions and If-Match is sent with writes."""
+    version_mismatch_status: int = 412
+    version_mismatch_code: str = ""
+    """scimType of a version mismatch, where the status alone does not say it."""
+    page_size: int = Field(default=100, ge=1)
+    max_page_size: int | None = Field(default=None, ge=1)
+    path_case: Literal["as_written", "lower"] = "as_written"
+    """`lower`: /users instead of /Users."""
+    filter_operators: tuple[str, ...] = ("eq", "and")
+    quoted_filter_values: bool = True
+    list_needs_filter: bool = False
+    """True: a list without a filter is refused."""
+    list_excludes_inactive: bool = False
+    """True: a list without a filter leaves out inactive accounts; `inactive_filter` lists them."""
+    inactive_filter: str = "active eq false"
+    created_without_id: Literal["location", "lookup"] = "location"
+    """Where the id comes from when the answer to a create carries none; `location` falls back to a look-up."""
+    create_lists_schemas: bool = True
+    """True: `schemas` of a create names every extension URN whose attributes are sent."""
+    conflict_statuses: tuple[int, ...] = (409,)
+    conflict_codes: tuple[str, ...] = ("uniqueness",)
+    """scimTypes that mean "taken", whatever the status."""
+    throttled_statuses: tuple[int, ...] = (429, 503)
+    error_body: Literal["scim", "any"] = "scim"
+    """`any`: refusals may come in another shape than the RFC's Error."""
+    schema_discovery: bool = False
+    """True: GET /Schemas describes the attributes."""
+    bulk: bool = False
+
+
+class Credentials(ConfigurationModel):
+    """What is known about the vendor's secrets."""
+
+    token_url: str | None = None
+    """OAuth token endpoint; may be a template like the base URL."""
+    client_authentication: Literal["basic", "body"] = "basic"
+    """How client id and secret are sent to the token endpoint (RFC 6749 2.3.1)."""
+    scopes: tuple[str, ...] = ()
+    lifetime_days: int | None = None
+    """After this the vendor refuses the secret; a warning comes 30 days ahead where `expires_on` is set."""
+    secondary: bool = False
+    """True: the vendor keeps two secrets valid, for rotation without a gap."""
+    header: str = "Authorization"
+    """For api_key: the header that carries the key."""
+
+
+class RoleRules(ConfigurationModel):
+    """App roles that may be assigned at this vendor."""
+
+    allowed: tuple[str, ...] = ()
+    """Empty: any role that is not forbidden. Compared without case, blanks and punctuation."""
+    forbidden: tuple[str, ...] = ()
+    exclude_default_access: bool = True
+    """True: who holds only the Default Access role is not entitled."""
+
+
+class Note(ConfigurationModel):
+    """Something a person who connects this vendor should know."""
+
+    text: Text
+    confidence: Confidence
+    source: str = ""
+
+
+class Documentation(ConfigurationModel):
+    """What to do at the vendor, and what to expect."""
+
+    prerequisites: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
+    known_problems: tuple[Note, ...] = ()
+
+
+class Profile(ConfigurationModel):
+    """One vendor."""
+
+    version: Literal[1]
+    name: Text
+    title: Text
+    transport: Literal["scim", "not_scim"] = "scim"
+    """`not_scim`: recognised, and refused with a clear message."""
+    read_on: str = ""
+    """The day the facts were collected, YYYY-MM-DD."""
+    base_url: BaseUrl = BaseUrl()
+    auth: tuple[AuthType, ...] = (AuthType.BEARER, AuthType.OAUTH2_CLIENT_CREDENTIALS)
+    credentials: Credentials = Credentials()
+    users: ResourceProfile
+    groups: ResourceProfile | None = None
+    groups_by_default: bool = True
+    """False: groups are provisioned only where the application says `groups: {enabled: true}`."""
+    roles: RoleRules = RoleRules()
+    rate_limit: RateLimit = RateLimit()
+    protocol: Protocol = Protocol()
+    documentation: Documentation = Documentation()
+    evidence: Mapping[str, Evidence] = {}
+    """Dotted key of this file -> where that fact comes from."""
+
