@@ -16,12 +16,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[str]:
-    """Answers with the connection string of one Azurite in memory, shared by the whole run: use `name_prefix` with it."""
+    """Answers with the connection string of one Azurite in memory that the whole run shares: see `name_prefix`."""
     with Azurite.in_memory() as running:
         yield running.connection_string
 
 
 @pytest.fixture
 def name_prefix() -> str:
-    """Answers with a start for the names of tables, queues and containers that no other test has (`t` + 10 hex digits)."""
+    """Answers with a start for names of tables, queues and containers that no other test has: `t` and 10 hex digits."""
     return f"t{secrets.token_hex(5)}"

@@ -26,10 +26,13 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 ATTEMPTS = 3
 
-# The owner holds the other end of standard input. SIGTERM lets Azurite save its files; the timer ends it if a client's open
-# connection keeps it from closing.
+# The owner holds the other end of standard input. SIGTERM lets Azurite save its files; the timer ends it if a client's
+# open connection keeps it from closing.
 _TIED_TO_OWNER = """
-process.stdin.on('end', () => { process.kill(process.pid, 'SIGTERM'); setTimeout(() => process.exit(0), 3000).unref(); });
+process.stdin.on('end', () => {
+  process.kill(process.pid, 'SIGTERM');
+  setTimeout(() => process.exit(0), 3000).unref();
+});
 process.stdin.resume();
 require(process.argv[1]);
 """
@@ -115,7 +118,8 @@ class Azurite:
         if taken := ports.taken():
             numbers = ", ".join(str(port) for port in taken)
             raise AzuriteNotStartedError(
-                f"Azurite cannot start: something else listens on port {numbers}. End it, or name a storage connection string"
+                f"Azurite cannot start: something else listens on port {numbers}. "
+                "End it, or set AzureWebJobsStorage to another connection string"
             )
         folder.mkdir(parents=True, exist_ok=True)
         return cls(ports, _start(ports, ["--location", str(folder)]))

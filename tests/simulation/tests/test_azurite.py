@@ -11,7 +11,7 @@ import pytest
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient
 
-from tests.simulation.azurite import Azurite, AzuriteNotStartedError, Ports
+from tests.simulation.azurite import Azurite, AzuriteNotStartedError, Ports, connection_string
 
 
 def test_queues_and_tables_work_through_the_connection_string(azurite: str, name_prefix: str) -> None:
@@ -29,12 +29,12 @@ def test_queues_and_tables_work_through_the_connection_string(azurite: str, name
 def test_what_is_kept_in_a_folder_is_there_after_a_restart(tmp_path: Path) -> None:
     ports = Ports.free()
 
-    with Azurite.in_folder(tmp_path, ports) as first:
-        with QueueClient.from_connection_string(first.connection_string, "kept") as queue:
+    queue = QueueClient.from_connection_string(connection_string(ports), "kept")
+    with queue:
+        with Azurite.in_folder(tmp_path, ports):
             queue.create_queue()
             queue.send_message("still here")
-    with Azurite.in_folder(tmp_path, ports) as second:
-        with QueueClient.from_connection_string(second.connection_string, "kept") as queue:
+        with Azurite.in_folder(tmp_path, ports):
             received = [message.content for message in queue.receive_messages()]
 
     assert received == ["still here"]
@@ -42,9 +42,11 @@ def test_what_is_kept_in_a_folder_is_there_after_a_restart(tmp_path: Path) -> No
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     ports = Ports.free()
-    with socket.create_server(("127.0.0.1", ports.queue)):
-        with pytest.raises(AzuriteNotStartedError, match=str(ports.queue)):
-            Azurite.in_folder(tmp_path, ports)
+    with (
+        socket.create_server(("127.0.0.1", ports.queue)),
+        pytest.raises(AzuriteNotStartedError, match=str(ports.queue)),
+    ):
+        Azurite.in_folder(tmp_path, ports)
 
 
 def test_azurite_ends_when_its_owner_is_killed() -> None:
