@@ -1,0 +1,1 @@
+"""The source side: Microsoft Graph, read as raw delta pages into a mirror."""

@@ -1,0 +1,1 @@
+"""The heart: account rows, the plan for one account, and the durable steps that carry it out."""

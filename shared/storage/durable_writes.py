@@ -1,0 +1,64 @@
+"""The name of every durable write: what may have happened, and what not, when a process dies.
+
+The numbers are the steps of the account protocol. A test kills the process before and after each of these and shows
+that the end state is the same, so a write without a name here does not exist: `Tables.commit` and `Queues.send` ask
+for one.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class DurableWrite(StrEnum):
+    """One place in the code where state outlives the process."""
+
+    PULLER_LEASE = "3 puller lease and epoch"
+    MIRROR = "5 mirror rows of a page"
+    RAISE = "7 raise the account rows"
+    ENQUEUE = "8 enqueue a message per account"
+    CHECKPOINT = "9 checkpoint the page"
+    WATERMARK = "10 save the delta link at the end of a round"
+    PULLER_RELEASE = "10 give the puller lease back"
+    GUARD_RELEASE = "13 permit the staged rows"
+    GUARD_ENQUEUE = "13 enqueue the released rows"
+    GUARD_HOLD = "14 hold the staged rows"
+    PUT_BACK = "17 put the message back, hidden"
+    RESOLVE_CREATE = "21 claim or clear a lost create"
+    SAVE_NOTHING = "23 save: nothing to write"
+    STAGE = "24 stage a destructive plan"
+    LEASE_AND_INTENT = "27 lease and intent, or the claim of an adopted account"
+    UNDO_INTENT = "28 take the intent back, nothing was sent"
+    SAVE = "30 save what was sent"
+    ENQUEUE_AGAIN = "31 enqueue again, raised meanwhile"
+    SAVE_IN_DOUBT = "32 ambiguous answer: intent stays"
+    SAVE_LATER = "32 clear refusal: try later"
+    ENQUEUE_LATER = "32 the hidden message of a later try"
+    SAVE_WAITING = "33 wait for the holder of a name"
+    ENQUEUE_HOLDER = "33 bring the holder of a name to the front"
+    SAVE_PARKED = "33 parked under a temporary name"
+    UNLINK = "34 drop the link of an account that is gone"
+    MISSED = "34 note the first 404 of a linked account"
+    ESCROW = "35 escrow the account"
+    QUARANTINE = "35 quarantine the application"
+    SWEEP_STAMP = "37 stamp the rows that are queued again"
+    SWEEP_ENQUEUE = "37 enqueue due rows"
+    POISON_ESCROW = "poison: record on the account row"
+    APPLICATION_STATE = "application status"
+    LIMITER = "26 reserve slots of the vendor's rate"
+    LOG = "provisioning log without a save"
+    LISTING = "25 page of a vendor's accounts listed for matching"
+
+
+class Moment(StrEnum):
+    """Where, relative to the write, the observer is called."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+Observer = Callable[[DurableWrite, Moment], None]
+"""Called around every durable write. Deployed code passes `unobserved`; the crash sweep passes one that kills."""
+
+
+def unobserved(write: DurableWrite, moment: Moment) -> None:
+    """Observe nothing."""

@@ -1,0 +1,319 @@
+"""Azure Table storage, reduced to what the protocol needs: rows, conditional writes, transactions of one partition.
+
+Cleared values are empty strings, zero or False, never None: the service's merge keeps the old value of a property that
+is None (and the SDK drops it), so a "released" lease would stay. `Operation` therefore refuses None.
+Writes are sent once: a repeated conditional write that had landed answers 412, which would look like somebody else's
+(protocol T5). A lost answer is `StorageUnavailable`; the protocol treats what it was about as in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableClient, TableServiceClient
+
+TRANSACTION_LIMIT = 100
+"""Operations in one transaction (Azure Tables limit; each row at most once)."""
+
+TEXT_LIMIT = 32_000
+"""Characters that one property holds with a margin under the service's 32 Ki UTF-16 units."""
+
+_FORBIDDEN = frozenset('/\\#?%"')
+
+
+class StorageConflict(Exception):
+    """A condition did not hold: the row was changed, exists already, or is gone."""
+
+
+class StorageUnavailable(Exception):
+    """Storage did not answer, or not clearly: what was asked may or may not have happened."""
+
+
+class OperationKind(StrEnum):
+    """What one operation of a commit does."""
+
+    INSERT = "insert"
+    """The row must not exist."""
+    MERGE = "merge"
+    """Given columns change, others stay; with an ETag the row must be unchanged, without one it is created if absent."""
+    REPLACE = "replace"
+    """The whole row; ETag as in MERGE."""
+    DELETE = "delete"
+    """The row goes; absent is a conflict only with an ETag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored row and the ETag under which it was read."""
+
+    key: str
+    values: Mapping[str, Any]
+    etag: str
+
+    def text(self, name: str) -> str:
+        """Answer a text column, empty when absent; joined again when it was split (`split_text`)."""
+        value = str(self.values.get(name, ""))
+        part = 1
+        while (more := self.values.get(f"{name}_{part}")) is not None:
+            value += str(more)
+            part += 1
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation on one row."""
+
+    kind: OperationKind
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    etag: str | None = None
+
+    def __post_init__(self) -> None:
+        cleared = [name for name, value in self.values.items() if value is None]
+        if cleared:
+            raise ValueError(f"columns {cleared} are None; write an empty value to clear a column")
+
+    @classmethod
+    def insert(cls, key: str, values: Mapping[str, Any]) -> Self:
+        """Create a row that must not exist."""
+        return cls(OperationKind.INSERT, key, values)
+
+    @classmethod
+    def merge(cls, key: str, values: Mapping[str, Any], *, etag: str | None = None) -> Self:
+        """Change the given columns."""
+        return cls(OperationKind.MERGE, key, values, etag)
+
+    @classmethod
+    def replace(cls, key: str, values: Mapping[str, Any], *, etag: str | None = None) -> Self:
+        """Write the whole row."""
+        return cls(OperationKind.REPLACE, key, values, etag)
+
+    @classmethod
+    def delete(cls, key: str, *, etag: str | None = None) -> Self:
+        """Remove a row."""
+        return cls(OperationKind.DELETE, key, {}, etag)
+
+
+def encode_key(text: str) -> str:
+    """Make any text a legal key: forbidden and control characters become `!xx`, reversibly.
+
+    GUIDs and most ids come back unchanged. Azure Tables forbids / \\ # ? and control characters and mishandles %.
+    """
+    if text.isalnum() and text.isascii():
+        return text
+    return "".join(
+        "".join(f"!{byte:02x}" for byte in char.encode())
+        if char in _FORBIDDEN or char == "!" or ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F
+        else char
+        for char in text
+    )
+
+
+def split_text(name: str, text: str, *, parts: int = 8) -> dict[str, str]:
+    """Spread a long text over `name`, `name_1`, ... because one property holds 32 Ki characters.
+
+    Every part is written, an unused one not at all, so rows that use this are replaced, never merged.
+    Raises ValueError when the text does not fit `parts` properties.
+    """
+    pieces = [text[at : at + TEXT_LIMIT // 2] for at in range(0, len(text), TEXT_LIMIT // 2)] or [""]
+    if len(pieces) > parts:
+        raise ValueError(f"{name} is longer than {parts * TEXT_LIMIT // 2} characters")
+    return {name if not at else f"{name}_{at}": piece for at, piece in enumerate(pieces)}
+
+
+class Tables:
+    """All tables of the product. One instance per process; safe for concurrent use on one event loop."""
+
+    NAMES = ("directory", "accounts", "applications", "checkpoint")
+
+    def __init__(self, service: TableServiceClient, *, prefix: str = "", observer: Observer = unobserved) -> None:
+        self._service = service
+        self._prefix = prefix
+        self._observer = observer
+        self._clients: dict[str, TableClient] = {}
+        self.calls: Counter[str] = Counter()
+        """Requests made so far, by table and kind, for the figures that do not depend on the machine."""
+
+    async def create_missing(self) -> None:
+        """Create the tables that do not exist. Idempotent."""
+        for name in self.NAMES:
+            await self._service.create_table_if_not_exists(self._prefix + name)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.close()
+        await self._service.close()
+
+    async def read(self, table: str, partition: str, key: str) -> Row | None:
+        """Read one row; None when it does not exist. Raises StorageUnavailable."""
+        from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+        self.calls[f"{table} read"] += 1
+        try:
+            found = await self._client(table).get_entity(encode_key(partition), encode_key(key))
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
+            raise StorageUnavailable(f"reading a row of table {table} failed: {type(error).__name__}") from error
+        return _row(found)
+
+    async def query(
+        self,
+        table: str,
+        partition: str,
+        *,
+        first: str = "",
+        before: str = "",
+        where: str = "",
+        select: Sequence[str] = (),
+        page_size: int = 1000,
+    ) -> AsyncIterator[list[Row]]:
+        """Read the rows with `first <= key < before` page by page, in key order.
+
+        `where` is an OData condition on columns, written by us, never built from outside text.
+        """
+        from azure.core.exceptions import AzureError
+
+        conditions = [f"PartitionKey eq '{_quote(encode_key(partition))}'"]
+        if first:
+            conditions.append(f"RowKey ge '{_quote(encode_key(first))}'")
+        if before:
+            conditions.append(f"RowKey lt '{_quote(encode_key(before))}'")
+        if where:
+            conditions.append(f"({where})")
+        pages = (
+            self._client(table)
+            .query_entities(
+                " and ".join(conditions),
+                results_per_page=page_size,
+                select=["PartitionKey", "RowKey", *select] if select else None,
+            )
+            .by_page()
+        )
+        try:
+            async for page in pages:
+                self.calls[f"{table} query"] += 1
+                yield [_row(found) async for found in page]
+        except AzureError as error:
+            raise StorageUnavailable(f"querying table {table} failed: {type(error).__name__}") from error
+
+    async def read_range(self, table: str, partition: str, *, first: str, before: str) -> list[Row]:
+        """Read all rows with `first <= key < before`."""
+        return [row async for page in self.query(table, partition, first=first, before=before) for row in page]
+
+    async def commit(
+        self, write: DurableWrite, table: str, partition: str, operations: Sequence[Operation]
+    ) -> dict[str, str]:
+        """Carry out the operations together or not at all; answer the new ETags by key.
+
+        Raises StorageConflict when a condition does not hold, StorageUnavailable when the outcome is unknown.
+        """
+        if not 0 < len(operations) <= TRANSACTION_LIMIT:
+            raise ValueError(f"a commit takes 1 to {TRANSACTION_LIMIT} operations, not {len(operations)}")
+        self._observer(write, Moment.BEFORE)
+        self.calls[f"{table} commit"] += 1
+        etags = await self._commit(table, partition, operations)
+        self._observer(write, Moment.AFTER)
+        return {operation.key: etag for operation, etag in zip(operations, etags, strict=True)}
+
+    async def commit_all(
+        self, write: DurableWrite, table: str, partition: str, operations: Sequence[Operation], *, parallel: int = 4
+    ) -> None:
+        """Commit any number of operations on different rows, in transactions of 100, a few at a time."""
+        batches = [operations[at : at + TRANSACTION_LIMIT] for at in range(0, len(operations), TRANSACTION_LIMIT)]
+        for at in range(0, len(batches), parallel):
+            await gather_all(
+                [self.commit(write, table, partition, batch) for batch in batches[at : at + parallel]],
+            )
+
+    async def _commit(self, table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
+        from azure.core.exceptions import AzureError, HttpResponseError
+        from azure.data.tables import RequestTooLargeError, TableTransactionError
+
+        client = self._client(table)
+        steps = [_transaction_step(encode_key(partition), operation) for operation in operations]
+        try:
+            if len(steps) == 1:
+                return [await _single(client, steps[0])]
+            answers = await client.submit_transaction(steps, retry_total=0)
+            return [str(answer.get("etag", "")) for answer in answers]
+        except RequestTooLargeError as error:
+            raise ValueError(f"the rows are too large for table {table}: {error.message}") from error
+        except (TableTransactionError, HttpResponseError) as error:
+            if error.status_code in (404, 409, 412):
+                raise StorageConflict(f"a row of table {table} was changed by somebody else") from error
+            if error.status_code == 400:
+                raise ValueError(f"table {table} refused a row: {error.error_code}") from error  # type: ignore[union-attr]
+            raise StorageUnavailable(f"writing table {table} failed with status {error.status_code}") from error
+        except AzureError as error:
+            raise StorageUnavailable(f"writing table {table} failed: {type(error).__name__}") from error
+
+    def _client(self, table: str) -> TableClient:
+        if table not in self._clients:
+            self._clients[table] = self._service.get_table_client(self._prefix + table)
+        return self._clients[table]
+
+
+async def gather_all(awaitables: Sequence[Any]) -> list[Any]:
+    """Await all, also when one fails, then raise the first failure: nothing keeps running behind our back."""
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return list(results)
+
+
+def _row(found: Mapping[str, Any]) -> Row:
+    values = {name: value for name, value in found.items() if name not in ("PartitionKey", "RowKey")}
+    return Row(found["RowKey"], values, str(found.metadata["etag"]))  # type: ignore[attr-defined]
+
+
+def _quote(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _transaction_step(partition: str, operation: Operation) -> Any:
+    """Translate to the SDK's tuple form."""
+    from azure.core import MatchConditions
+    from azure.data.tables import UpdateMode
+
+    entity = {**operation.values, "PartitionKey": partition, "RowKey": encode_key(operation.key)}
+    condition: dict[str, Any] = {}
+    if operation.etag is not None:
+        condition = {"etag": operation.etag, "match_condition": MatchConditions.IfNotModified}
+    match operation.kind:
+        case OperationKind.INSERT:
+            return ("create", entity)
+        case OperationKind.DELETE:
+            return ("delete", entity, condition)
+        case OperationKind.MERGE | OperationKind.REPLACE:
+            mode = UpdateMode.MERGE if operation.kind is OperationKind.MERGE else UpdateMode.REPLACE
+            verb = "update" if operation.etag is not None else "upsert"
+            return (verb, entity, {"mode": mode, **condition})
+
+
+async def _single(client: TableClient, step: Any) -> str:
+    """Send one operation without the transaction envelope: it costs a third."""
+    verb, entity, *options = step
+    arguments = {**(options[0] if options else {}), "retry_total": 0}
+    match verb:
+        case "create":
+            answer = await client.create_entity(entity, **arguments)
+        case "update":
+            answer = await client.update_entity(entity, **arguments)
+        case "upsert":
+            answer = await client.upsert_entity(entity, **arguments)
+        case _:
+            await client.delete_entity(entity, **arguments)
+            return ""
+    return str(answer.get("etag", ""))
