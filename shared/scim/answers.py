@@ -1,7 +1,7 @@
 """What a vendor's answer means for the change that was sent.
 
 Every expected failure is a value, never an exception: the caller decides by `AnswerKind` alone which of the four exits
-it takes. Classification is pure; the client turns exceptions of the HTTP library into `Interruption` first.
+it takes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-from shared.scim.error_catalogue import ErrorCode
 
 
 class AnswerKind(StrEnum):
@@ -80,4 +78,9 @@ class Answer:
         return self.kind is AnswerKind.OK
 
 
-__all__ = ["Answer", "AnswerKind", "ErrorCode", "Interruption", "Mapping"]
+def resource_id(resource: Mapping[str, Any] | None) -> str | None:
+    """Answers with a resource's id as text (integers too), None when it has none."""
+    value = resource.get("id") if resource is not None else None
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value) or None
