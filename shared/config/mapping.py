@@ -82,7 +82,7 @@ class AttributeMapping(ConfigurationModel):
             )
             if present
         ]
-        if len(given) != 1:
+        if len(given) != 1 and not (self._accepts_no_source() and not given):
             found = " and ".join(given) or "none of them"
             raise ValueError(
                 f"exactly one of source, constant, expression, computed, join or none: true; found {found}"
@@ -90,3 +90,6 @@ class AttributeMapping(ConfigurationModel):
         if self.fallback is not None and self.source is None:
             raise ValueError("fallback only together with source")
         return self
+
+    def _accepts_no_source(self) -> bool:
+        return False

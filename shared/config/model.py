@@ -1,8 +1,10 @@
 """The base of everything read from a configuration file: frozen, and unknown keys are errors."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+SETTING_NAME_PATTERN: Final = r"^[A-Z][A-Z0-9_]*$"
 
 
 class ConfigurationModel(BaseModel):
@@ -11,8 +13,16 @@ class ConfigurationModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
+def _is_no_secret(name: str) -> str:
+    if len(name) >= 20 and "_" not in name:
+        raise ValueError("the name of a setting; this looks like the secret itself")
+    return name
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A text that is not empty."""
 
-SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=64)]
+SettingName = Annotated[
+    str, StringConstraints(pattern=SETTING_NAME_PATTERN, max_length=64), AfterValidator(_is_no_secret)
+]
 """The name of an app setting that holds a secret: upper case letters, digits and '_'. Never the secret itself."""

@@ -120,6 +120,8 @@ class TargetAttribute(ConfigurationModel):
     """A regular expression the whole value must match."""
     forbidden_characters: str = ""
     format: ValueFormat | None = None
+    privileged: bool = False
+    """True: a right. It may not be a constant true, and an empty value is invalid data instead of a removal."""
     printed: str = ""
     """The path as the vendor's documentation prints it, when it had to be repaired."""
     confidence: Confidence | None = None
@@ -246,9 +248,9 @@ class PatchDialect(ConfigurationModel):
     extension: Literal["urn_path", "nested"] = "urn_path"
     """`urn_path`: `urn:...:User:department`. `nested`: an object under the URN, without a path."""
     remove_members: Literal["filter", "value"] = "filter"
-    """`filter`: `members[value eq "id"]`. `value`: path `members` with a value list (strict servers then remove all)."""
+    """`filter`: `members[value eq "id"]`. `value`: path `members` with a value list (strict servers remove all)."""
     manager: Literal["complex", "value_path", "plain"] = "complex"
-    """`complex`: `...:manager` with {"value": id}. `value_path`: `...:manager.value`. `plain`: `...:manager` with id."""
+    """`complex`: `...:manager` with {"value": id}. `value_path`: `...:manager.value`. `plain`: the id."""
     roles: Literal["array", "json_text"] = "array"
     """`json_text`: Entra's legacy form, JSON text inside `value`."""
 
@@ -355,4 +357,3 @@ class Profile(ConfigurationModel):
     documentation: Documentation = Documentation()
     evidence: Mapping[str, Evidence] = {}
     """Dotted key of this file -> where that fact comes from."""
-

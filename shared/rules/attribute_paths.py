@@ -68,7 +68,7 @@ def parse_path(text: str) -> AttributePath:
 
 
 def _split_urn(text: str) -> tuple[str | None, int]:
-    if not text[:4].lower() == "urn:":
+    if text[:4].lower() != "urn:":
         return None, 0
     before_filter = text.find("[")
     colon = text.rfind(":", 0, before_filter if before_filter >= 0 else len(text))

@@ -1,0 +1,236 @@
+"""The connected applications: provisioning.yaml and the profiles, checked and put together.
+
+Everything that can be wrong is found here, at start, with file and line; what leaves this module needs no second look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.config.composition import PartsInForce, compose
+from shared.config.errors import ConfigurationError, Problem
+from shared.config.located_yaml import LocatedMap, merge, read_yaml
+from shared.config.model import ConfigurationModel
+from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
+from shared.config.provisioning_file import (
+    ApiKeyAuth,
+    ApplicationEntry,
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    DeletionGuard,
+    Deprovisioning,
+    Drift,
+    Notify,
+    ScopeMode,
+    ScopingFilter,
+)
+from shared.config.queue_names import refuse_name
+from shared.config.validation import problem_at, validated
+
+__all__ = [
+    "Application",
+    "Applications",
+    "ConfigurationError",
+    "MissingSetting",
+    "load_applications",
+    "missing_settings",
+]
+
+_REPLACED_WHOLE = frozenset({"auth"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """One connected vendor tenant, with profile and overrides already put together."""
+
+    name: str
+    enabled: bool
+    service_principal_id: str
+    profile: Profile
+    """The vendor's profile with this application's overrides in force: mappings, matching, actions, protocol."""
+    base_url: str
+    """Without a slash at the end. Empty only for a disabled application that has none."""
+    auth: Auth
+    """`token_url` and `header` are filled in from the profile."""
+    scope: ScopeMode
+    exclude_default_access: bool
+    scoping_filters: tuple[ScopingFilter, ...]
+    group_scoping_filters: tuple[ScopingFilter, ...]
+    rate_limit: RateLimit
+    """`requests_per_second` keeps every limit; None when there is none."""
+    deletion_guard: DeletionGuard
+    deprovisioning: Deprovisioning
+    """`hard_deleted` is never None here."""
+    groups_out_of_scope: Literal["delete", "skip"]
+    groups_hard_deleted: Literal["delete", "skip"]
+    drift: Drift
+    notify: Notify
+    renamed_from: str | None
+    config_hash: str
+    """Changes when an account may have to be evaluated again."""
+
+    @property
+    def users(self) -> ResourceProfile:
+        """Users at this application; `mappings` are those in force."""
+        return self.profile.users
+
+    @property
+    def groups(self) -> ResourceProfile | None:
+        """Groups at this application, None when they are not provisioned."""
+        return self.profile.groups
+
+    @property
+    def protocol(self) -> Protocol:
+        """The wire behaviour in force."""
+        return self.profile.protocol
+
+    @property
+    def roles(self) -> RoleRules:
+        """The role rules in force."""
+        return self.profile.roles
+
+    @property
+    def setting_names(self) -> tuple[tuple[str, str], ...]:
+        """Key in the file and name of every setting this application needs."""
+        return (*_auth_settings(self.auth), *([("notify.webhook", self.notify.webhook)] if self.notify.webhook else []))
+
+
+class Applications(Mapping[str, Application]):
+    """All applications of the file, disabled ones included, by name and in the order of the file."""
+
+    def __init__(self, applications: Mapping[str, Application]) -> None:
+        self._applications = dict(applications)
+
+    def __getitem__(self, name: str) -> Application:
+        return self._applications[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._applications)
+
+    def __len__(self) -> int:
+        return len(self._applications)
+
+    @property
+    def enabled(self) -> tuple[Application, ...]:
+        """Those that are read and written."""
+        return tuple(application for application in self._applications.values() if application.enabled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingSetting:
+    """A setting that an enabled application names and that is absent or empty."""
+
+    application: str
+    key: str
+    setting: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: an app setting with this name is needed by applications.{self.application}.{self.key}"
+
+
+class _TopLevel(ConfigurationModel):
+    version: Literal[1]
+    defaults: Mapping[str, Any] = {}
+    applications: Mapping[str, Mapping[str, Any]] = {}
+
+
+def load_applications(path: Path, environment: Mapping[str, str]) -> Applications:
+    """Every application of the file, ready to use.
+
+    `environment` fills `${NAME}` in URLs, regions and ids (never secrets: those are looked up when they are used).
+    Raises `ConfigurationError` with one `file:line: key: what was expected` per mistake.
+    """
+    tree = read_yaml(path)
+    validated(_TopLevel, tree)
+    loaded: dict[str, Application] = {}
+    problems: dict[Problem, None] = dict.fromkeys(_unknown_defaults(tree))
+    for name in tree.get("applications", {}):
+        try:
+            loaded[name] = _load_application(name, tree, folder=path.parent, environment=environment)
+        except ConfigurationError as error:
+            problems.update(dict.fromkeys(error.problems))
+    problems.update(dict.fromkeys(_doubled_targets(loaded, tree)))
+    if problems:
+        raise ConfigurationError(sorted(problems, key=lambda problem: problem.line))
+    return Applications(loaded)
+
+
+def missing_settings(
+    applications: Mapping[str, Application], environment: Mapping[str, str]
+) -> tuple[MissingSetting, ...]:
+    """The settings that enabled applications name and `environment` does not hold."""
+    return tuple(
+        MissingSetting(application=name, key=key, setting=setting)
+        for name, application in applications.items()
+        if application.enabled
+        for key, setting in application.setting_names
+        if not environment.get(setting)
+    )
+
+
+def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment: Mapping[str, str]) -> Application:
+    prefix = ("applications", name)
+    written = tree["applications"][name]
+    refused = refuse_name(name)
+    if refused:
+        raise ConfigurationError([problem_at(tree, prefix, refused)])
+    if isinstance(tree.get("defaults"), LocatedMap):
+        written = merge(tree["defaults"], written, whole=_REPLACED_WHOLE)
+    entry = validated(ApplicationEntry, written, prefix=prefix)
+    parts: PartsInForce = compose(entry, written, prefix=prefix, folder=folder, environment=environment)
+    return Application(
+        name=name,
+        enabled=entry.enabled,
+        service_principal_id=entry.service_principal_id,
+        profile=parts.profile,
+        base_url=parts.base_url,
+        auth=parts.auth,
+        scope=entry.scope,
+        exclude_default_access=parts.profile.roles.exclude_default_access,
+        scoping_filters=entry.scoping_filters,
+        group_scoping_filters=entry.groups.scoping_filters if entry.groups else (),
+        rate_limit=parts.profile.rate_limit,
+        deletion_guard=entry.deletion_guard,
+        deprovisioning=parts.deprovisioning,
+        groups_out_of_scope=parts.groups_out_of_scope,
+        groups_hard_deleted=parts.groups_hard_deleted,
+        drift=entry.drift,
+        notify=entry.notify,
+        renamed_from=entry.renamed_from,
+        config_hash=parts.config_hash,
+    )
+
+
+def _unknown_defaults(tree: LocatedMap) -> Iterator[Problem]:
+    for key in tree.get("defaults", {}):
+        if key not in ApplicationEntry.model_fields:
+            known = ", ".join(sorted(ApplicationEntry.model_fields))
+            yield problem_at(tree, ("defaults", key), f"a key of an application; one of {known}")
+
+
+def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) -> Iterator[Problem]:
+    """Two applications on one endpoint with one credential would own the same accounts."""
+    first: dict[tuple[object, ...], str] = {}
+    for name, application in applications.items():
+        if not application.enabled:
+            continue
+        identity = (application.base_url.casefold(), *(setting for _, setting in _auth_settings(application.auth)[:2]))
+        other = first.setdefault(identity, name)
+        if other != name:
+            expected = f"another endpoint or credential than applications.{other}, which owns the same accounts"
+            yield problem_at(tree, ("applications", name), expected)
+
+
+def _auth_settings(auth: Auth) -> tuple[tuple[str, str], ...]:
+    if isinstance(auth, BearerAuth):
+        secondary = [("auth.secondary_token", auth.secondary_token)] if auth.secondary_token else []
+        return (("auth.token", auth.token), *secondary)
+    if isinstance(auth, ApiKeyAuth):
+        return (("auth.key", auth.key),)
+    if isinstance(auth, BasicAuth):
+        return (("auth.username", auth.username), ("auth.password", auth.password))
+    return (("auth.client_id", auth.client_id), ("auth.client_secret", auth.client_secret))

@@ -1,0 +1,299 @@
+"""The shape of provisioning.yaml: which keys there are, what they mean and what they may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
+
+from shared.config.mapping import AttributeMapping
+from shared.config.model import ConfigurationModel, SettingName, Text
+from shared.config.profile import MatchingAttribute, Protocol, RoleRules, TargetAttribute
+
+_DURATION = re.compile(r"(\d+)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
+Duration = Annotated[str, StringConstraints(pattern=r"^\d+[smhd]$")]
+"""A whole number and s, m, h or d: `7d`."""
+
+
+def duration_s(text: str) -> int:
+    """Seconds of a `Duration`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("a whole number followed by s, m, h or d")
+    return int(match.group(1)) * _SECONDS[match.group(2)]
+
+
+class ScopeMode(StrEnum):
+    """Who is looked at before the scoping filters."""
+
+    ASSIGNED = "assigned"
+    """Users and groups assigned to the service principal."""
+    ALL = "all"
+    """Everybody in the directory."""
+
+
+class Operator(StrEnum):
+    """Comparisons of a scoping clause; blanks and underscores are the same, case does not matter."""
+
+    EQUALS = "EQUALS"
+    NOT_EQUALS = "NOT EQUALS"
+    REGEX_MATCH = "REGEX MATCH"
+    NOT_REGEX_MATCH = "NOT REGEX MATCH"
+    INCLUDES = "INCLUDES"
+    NOT_INCLUDES = "NOT INCLUDES"
+    STARTS_WITH = "STARTS WITH"
+    ENDS_WITH = "ENDS WITH"
+    GREATER_THAN = "GREATER THAN"
+    GREATER_THAN_OR_EQUALS = "GREATER THAN OR EQUALS"
+    LESS_THAN = "LESS THAN"
+    LESS_THAN_OR_EQUALS = "LESS THAN OR EQUALS"
+    IS_NULL = "IS NULL"
+    IS_NOT_NULL = "IS NOT NULL"
+    IS_TRUE = "IS TRUE"
+    IS_FALSE = "IS FALSE"
+    BITS_SET = "&"
+    BITS_CLEAR = "!&"
+
+
+WITHOUT_VALUE = frozenset({Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.IS_TRUE, Operator.IS_FALSE})
+
+
+def _operator(text: object) -> object:
+    return " ".join(text.replace("_", " ").upper().split()) if isinstance(text, str) else text
+
+
+class ScopingClause(ConfigurationModel):
+    """One comparison of a source attribute. An empty attribute fails every clause but IS NULL."""
+
+    attribute: Text
+    operator: Annotated[Operator, BeforeValidator(_operator)]
+    value: str | int | float | bool | None = None
+    match: Literal["any", "all"] | None = None
+    """For multi-valued attributes: how many values must pass. Default: all for NOT operators, any for the others."""
+
+    @model_validator(mode="after")
+    def _has_a_value_where_one_is_compared(self) -> Self:
+        if self.operator in WITHOUT_VALUE and self.value is not None:
+            raise ValueError(f"no value with {self.operator}")
+        if self.operator not in WITHOUT_VALUE and self.value is None:
+            raise ValueError(f"a value to compare with {self.operator}")
+        return self
+
+
+class ScopingFilter(ConfigurationModel):
+    """Clauses that must all hold. Of several filters, one is enough."""
+
+    name: Text
+    clauses: tuple[ScopingClause, ...] = Field(min_length=1)
+
+
+class BearerAuth(ConfigurationModel):
+    """A long-lived token in the Authorization header."""
+
+    type: Literal["bearer"]
+    token: SettingName
+    secondary_token: SettingName | None = None
+    """Tried when the first is refused, so that a token can be rotated without a gap."""
+    expires_on: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """The day the token ends, YYYY-MM-DD; a warning comes 30 days ahead."""
+
+
+class ApiKeyAuth(ConfigurationModel):
+    """A key in a header of the vendor's choice."""
+
+    type: Literal["api_key"]
+    key: SettingName
+    header: str | None = None
+    """Default: the profile's."""
+
+
+class BasicAuth(ConfigurationModel):
+    """User name and password, both in settings."""
+
+    type: Literal["basic"]
+    username: SettingName
+    password: SettingName
+
+
+class ClientCredentialsAuth(ConfigurationModel):
+    """OAuth 2.0 client credentials (RFC 6749 4.4)."""
+
+    type: Literal["oauth2_client_credentials"]
+    client_id: SettingName
+    client_secret: SettingName
+    token_url: str | None = None
+    """Default: the profile's template."""
+    scopes: tuple[str, ...] = ()
+    client_authentication: Literal["basic", "body"] | None = None
+
+
+Auth = Annotated[BearerAuth | ApiKeyAuth | BasicAuth | ClientCredentialsAuth, Field(discriminator="type")]
+
+
+class DeletionGuard(ConfigurationModel):
+    """How many accounts may lose access in a rolling day before a person is asked."""
+
+    max_count: int = Field(default=500, ge=1)
+    """Default: the threshold of Entra's own samples."""
+    max_percent: float = Field(default=20, gt=0, le=100)
+    """Of the application's linked accounts. 20 as other tools do; lower blocks ordinary changes."""
+    min_population: int = Field(default=50, ge=0)
+    """With fewer linked accounts the percentage is not looked at."""
+
+
+class Deprovision(StrEnum):
+    """What happens to an account that should no longer have access."""
+
+    DISABLE = "disable"
+    """`active` = false; the account stays."""
+    DELETE = "delete"
+    """The account is removed."""
+    SKIP = "skip"
+    """Nothing is sent."""
+
+
+class Deprovisioning(ConfigurationModel):
+    """What to do with accounts of people who left."""
+
+    out_of_scope: Deprovision = Deprovision.DISABLE
+    """Unassigned, filtered out, disabled or soft-deleted at the source."""
+    hard_deleted: Deprovision | None = None
+    """Gone from the directory for ever. Default: delete where the profile can, else disable."""
+
+
+class Drift(ConfigurationModel):
+    """Whether changes made at the vendor are looked for."""
+
+    mode: Literal["off", "report", "repair"] = "off"
+    every: Duration = "7d"
+
+
+class Notify(ConfigurationModel):
+    """Who is told about quarantine and held deletions."""
+
+    webhook: SettingName | None = None
+    """The name of the setting that holds the URL."""
+
+
+class RateLimitEntry(ConfigurationModel):
+    """Replaces the profile's limits."""
+
+    requests_per_second: float | None = Field(default=None, gt=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, ge=1)
+
+
+class Actions(ConfigurationModel):
+    """Which writes are allowed; the profile's word where a key is absent."""
+
+    create: bool | None = None
+    update: bool | None = None
+    disable: bool | None = None
+    delete: bool | None = None
+
+
+class MappingOverride(AttributeMapping):
+    """A mapping to add or to put in place of the profile's mapping of the same target, or `remove: true`."""
+
+    remove: bool = False
+
+    def _accepts_no_source(self) -> bool:
+        return self.remove
+
+
+class Overrides(ConfigurationModel):
+    """Mappings on top of the profile's."""
+
+    users: tuple[MappingOverride, ...] = ()
+    groups: tuple[MappingOverride, ...] = ()
+
+
+class ExtraAttributes(ConfigurationModel):
+    """Attributes of this customer's vendor tenant that the profile does not know."""
+
+    users: tuple[TargetAttribute, ...] = ()
+    groups: tuple[TargetAttribute, ...] = ()
+
+
+class MatchingEntry(ConfigurationModel):
+    """Replaces the profile's matching attributes."""
+
+    users: tuple[MatchingAttribute, ...] | None = Field(default=None, min_length=1)
+    groups: tuple[MatchingAttribute, ...] | None = Field(default=None, min_length=1)
+
+
+class ActionsEntry(ConfigurationModel):
+    """Which writes are allowed, by resource."""
+
+    users: Actions = Actions()
+    groups: Actions = Actions()
+
+
+class GroupsEntry(ConfigurationModel):
+    """Whether assigned groups are provisioned as groups."""
+
+    enabled: bool = True
+    scoping_filters: tuple[ScopingFilter, ...] = ()
+    out_of_scope: Literal["delete", "skip"] = "skip"
+    hard_deleted: Literal["delete", "skip"] | None = None
+    """Default: delete where the profile can, else skip."""
+
+
+class ApplicationEntry(ConfigurationModel):
+    """One connected vendor tenant."""
+
+    profile: Text
+    """The name of a shipped profile, or the path of a YAML file relative to this one."""
+    service_principal_id: Annotated[str, StringConstraints(pattern=_GUID, to_lower=True)]
+    """Object id of the enterprise application in Entra."""
+    auth: Auth
+    enabled: bool = True
+    """False: nothing is read, written or checked for it; its secrets need not exist."""
+    base_url: str | None = None
+    """SCIM endpoint; overrides the profile's."""
+    region: str | None = None
+    """Fills `{region}` of the profile's URL template, or chooses one of its URLs."""
+    placeholders: Mapping[str, str] = {}
+    """Fills the other placeholders of the template."""
+    renamed_from: str | None = None
+    """The name this application had before; its accounts move with it."""
+    scope: ScopeMode = ScopeMode.ASSIGNED
+    exclude_default_access: bool | None = None
+    """Default: the profile's word (true)."""
+    scoping_filters: tuple[ScopingFilter, ...] = ()
+    mappings: Overrides = Overrides()
+    attributes: ExtraAttributes = ExtraAttributes()
+    matching: MatchingEntry = MatchingEntry()
+    actions: ActionsEntry = ActionsEntry()
+    groups: GroupsEntry | None = None
+    """Default: provisioned where the profile has groups."""
+    rate_limit: RateLimitEntry | None = None
+    roles: RoleRules | None = None
+    protocol: Protocol | None = None
+    """Keys of the profile's protocol to replace, for a server that behaves otherwise than assumed."""
+    deletion_guard: DeletionGuard = DeletionGuard()
+    deprovisioning: Deprovisioning = Deprovisioning()
+    drift: Drift = Drift()
+    notify: Notify = Notify()
+
+    @field_validator("drift")
+    @classmethod
+    def _is_looked_for_at_most_hourly(cls, drift: Drift) -> Drift:
+        if duration_s(drift.every) < 3600:
+            raise ValueError("every: at least 1h")
+        return drift
+
+
+class ProvisioningFile(ConfigurationModel):
+    """provisioning.yaml."""
+
+    version: Literal[1]
+    defaults: Mapping[str, JsonValue] = {}
+    """Any application key; an application overrides it."""
+    applications: Mapping[str, ApplicationEntry] = {}
