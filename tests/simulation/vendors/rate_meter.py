@@ -1,0 +1,32 @@
+"""How many requests arrived in any sliding window, per key, and the highest count ever seen."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+
+
+class RateMeter:
+    """Counts arrivals in a window of `window_s` seconds ending now. It measures even where nothing is enforced."""
+
+    def __init__(self, window_s: float) -> None:
+        self.window_s = window_s
+        self.peak = 0
+        self._arrivals: dict[str, deque[float]] = {}
+        self._lock = Lock()
+
+    def arrived(self, at: float, key: str = "") -> int:
+        """Counts one arrival and answers with the number in the window, this one included."""
+        with self._lock:
+            window = self._arrivals.setdefault(key, deque())
+            window.append(at)
+            while window[0] <= at - self.window_s:
+                window.popleft()
+            self.peak = max(self.peak, len(window))
+            return len(window)
+
+    def reset(self) -> None:
+        """Forgets every arrival and the peak."""
+        with self._lock:
+            self._arrivals.clear()
+            self.peak = 0

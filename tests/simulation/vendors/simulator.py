@@ -1,0 +1,322 @@
+"""A simulated vendor: scim2-server as the SCIM core, the vendor's rules around it, and a record of all that happened.
+
+One request goes: rate meter, journal, faults, token, rate limit, request rules, SCIM core (whose storage calls the
+vendor's commit rule), shaping of the answer. Everything from the request rules to the core runs under the storage's
+lock, so a vendor decides on one write at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from scim2_models import EnterpriseUser, Extension
+
+from tests.simulation.vendors.clock import Clock
+from tests.simulation.vendors.control import Control
+from tests.simulation.vendors.core import ScimCore
+from tests.simulation.vendors.exchange import Answer, Delivery, Exchange, Refusal, Request
+from tests.simulation.vendors.faulting import carried_out_with_faults
+from tests.simulation.vendors.faults import FaultKind, Faults
+from tests.simulation.vendors.http_server import HttpServer
+from tests.simulation.vendors.journal import Finding, JournalEntry, Ledger, PrivilegeChange, without_secrets
+from tests.simulation.vendors.options import IdShape, PatchAnswer, VendorOptions
+from tests.simulation.vendors.rate_meter import RateMeter
+from tests.simulation.vendors.rules import Rule, Supported, rewritten
+from tests.simulation.vendors.serving import bearer_of, carried_out, committed, opened_at, value_at
+from tests.simulation.vendors.storage import Json, VendorStorage
+from tests.simulation.vendors.tokens import Tokens
+from tests.simulation.vendors.writes import Touch, touches_of
+
+
+class VendorSimulator:
+    """One vendor tenant. Subclasses name its rules; `options` holds what is assumed about it."""
+
+    name: ClassVar[str] = "vendor"
+    base_path: ClassVar[str] = "/scim/v2"
+    alias_paths: ClassVar[tuple[str, ...]] = ()
+    groups: ClassVar[bool] = True
+    strong_versions: ClassVar[bool] = False
+    supported_users: ClassVar[tuple[str, ...] | None] = None
+    """Rows as the vendor documents them; None supports whatever its schemas declare."""
+    supported_groups: ClassVar[tuple[str, ...] | None] = None
+    privileges: ClassVar[tuple[str, ...]] = ()
+    """Attribute keys whose changes are written to `privilege_changes`."""
+    member_rule: ClassVar[str] = "C8"
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """The vendor's own request rules; they come before the shared ones."""
+    no_groups_rule: ClassVar[str] = "C8"
+    rate_per_token: ClassVar[bool] = False
+    rate_rule: ClassVar[str] = "C6"
+    rate_ceiling: ClassVar[int | None] = None
+    """Requests per window a correct client keeps to, whether or not the server enforces it."""
+    options_type: ClassVar[type[VendorOptions]] = VendorOptions
+
+    def __init__(
+        self, *, options: VendorOptions | None = None, clock: Callable[[], float] | None = None, seed: int = 0
+    ) -> None:
+        self.options = options if options is not None else self.options_type()
+        self.clock = Clock(clock)
+        self.faults = Faults()
+        self.tokens = Tokens()
+        self.token = self.tokens.issue("primary", used_at=self.clock.now())
+        self._journal: Ledger[JournalEntry] = Ledger()
+        self._violations: Ledger[Finding] = Ledger()
+        self._notices: Ledger[Finding] = Ledger()
+        self._privileges: Ledger[PrivilegeChange] = Ledger()
+        self._late: list[Callable[[], None]] = []
+        self._seed = seed
+        self.decoys: dict[str, set[str]] = {}
+        self.per_second = RateMeter(1.0)
+        self.window = RateMeter(self.options.rate_window_s)
+        self._start_empty()
+        self._http = HttpServer(self.respond)
+        self._control = Control(self)
+        self._origin = ""
+
+    def _start_empty(self) -> None:
+        extensions = self.extensions()
+        self.storage = VendorStorage(
+            self.options,
+            now=self.clock.datetime,
+            seed=f"{self.name}:{self._seed}",
+            strong_versions=self.strong_versions,
+        )
+        self.storage.commit = lambda name, before, after: committed(self, name, before, after)
+        self.storage.id_shape = self._id_shape
+        self.core = ScimCore(self.options, self.storage, extensions=extensions, groups=self.groups)
+        self.urns = tuple(str(each.__schema__) for each in extensions)
+        self.booleans = self.core.booleans()
+        declared = self.core.attributes()
+        self._supported = {
+            "User": Supported.of(self.user_rows(), urns=self.urns) if self.user_rows() else Supported(declared, {}),
+            "Group": (
+                Supported.of(self.supported_groups, urns=self.urns)
+                if self.supported_groups
+                else Supported(declared, {})
+            ),
+        }
+
+    # -- what a vendor overrides
+
+    def extensions(self) -> tuple[type[Extension], ...]:
+        """Answers with the extension schemas of User."""
+        return (EnterpriseUser,)
+
+    def user_rows(self) -> tuple[str, ...]:
+        """Answers with the supported user attributes, empty for all."""
+        return self.supported_users or ()
+
+    def unsupported_rule(self, touch: Touch) -> str:
+        """Answers with the requirement id under which an unsupported attribute is recorded."""
+        return "C5"
+
+    def commit(self, resource_type: str, before: Json | None, after: Json) -> Json:
+        """Answers with what is stored when an account changes from `before` to `after`; may raise Refusal."""
+        return after
+
+    def authorize(self, exchange: Exchange) -> None:
+        """Refuses a request whose token lacks a right."""
+
+    def throttled(self, count: int, exchange: Exchange) -> Answer:
+        """Answers a request above the rate limit."""
+        headers = {"Retry-After": self.options.rate_retry_after} if self.options.rate_retry_after else {}
+        return Refusal(429, "", "Too many requests.", headers=headers).answer()
+
+    # -- running
+
+    def start(self, port: int = 0) -> str:
+        """Starts listening on 127.0.0.1 and answers with the SCIM base URL."""
+        self._origin = self._http.start(port)
+        return self.base_url
+
+    def stop(self) -> None:
+        """Stops listening, ends every held answer and closes every connection. Idempotent; accounts stay readable."""
+        self.faults.clear()
+        self._http.stop()
+
+    @property
+    def origin(self) -> str:
+        """Answers with `http://127.0.0.1:port`, empty before `start`."""
+        return self._origin
+
+    @property
+    def base_url(self) -> str:
+        """Answers with the SCIM base URL."""
+        return self._origin + self.base_path
+
+    def __enter__(self) -> VendorSimulator:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # -- what tests read
+
+    @property
+    def journal(self) -> list[JournalEntry]:
+        """Answers with every request so far, oldest first."""
+        return self._journal.rows()
+
+    @property
+    def violations(self) -> list[Finding]:
+        """Answers with every rule broken so far: things no correct client does."""
+        return self._violations.rows()
+
+    @property
+    def notices(self) -> list[Finding]:
+        """Answers with what is worth knowing but may happen to a correct client."""
+        return self._notices.rows()
+
+    @property
+    def privilege_changes(self) -> list[PrivilegeChange]:
+        """Answers with every change of an attribute that gives or takes rights."""
+        return self._privileges.rows()
+
+    @property
+    def peak_rate(self) -> int:
+        """Answers with the most requests that ever arrived within one second."""
+        return self.per_second.peak
+
+    def resources(self, resource_type: str = "User") -> list[Json]:
+        """Answers with all accounts, inactive ones included; `_deleted` is true on the soft-deleted."""
+        return self.storage.all(resource_type)
+
+    def seed(self, resources: Iterable[Json], *, resource_type: str = "User") -> list[str]:
+        """Stores accounts that were there before any client, past all rules, and answers with their ids."""
+        model = self.core.model(resource_type)
+        with self.core.provider:
+            return [self.storage.put(resource_type, model.model_validate(each)) for each in resources]
+
+    def reset(self) -> None:
+        """Forgets accounts, journal, findings, faults and rates; tokens and the clock stay."""
+        self.faults.clear()
+        self._late.clear()
+        self.decoys.clear()
+        for ledger in (self._journal, self._violations, self._notices, self._privileges):
+            ledger.clear()
+        self.per_second.reset()
+        self.window.reset()
+        self._start_empty()
+
+    def release_late_writes(self) -> int:
+        """Carries out the writes whose connection was dropped, in order, and answers with how many."""
+        late, self._late = self._late, []
+        for land in late:
+            land()
+        return len(late)
+
+    # -- what rules use
+
+    def violate(self, rule: str, name: str, detail: str, exchange: Exchange) -> None:
+        """Records something no correct client does."""
+        self._violations.add(self._finding(rule, name, detail, exchange))
+
+    def violate_write(self, rule: str, name: str, detail: str) -> None:
+        """Records a violation found while a write is committed, where the request is not at hand."""
+        self._violations.add(Finding(rule=rule, name=name, detail=detail, method="", path="", at=self.clock.now()))
+
+    def notice(self, rule: str, name: str, detail: str, exchange: Exchange) -> None:
+        """Records something worth knowing."""
+        self._notices.add(self._finding(rule, name, detail, exchange))
+
+    def _finding(self, rule: str, name: str, detail: str, exchange: Exchange) -> Finding:
+        return Finding(
+            rule=rule, name=name, detail=detail, method=exchange.method, path=exchange.path, at=exchange.arrived_at
+        )
+
+    def supports(self, resource_type: str, touch: Touch) -> bool:
+        """Answers whether the vendor has an attribute. What every resource has is always there."""
+        if touch.path in {"schemas", "id", "meta"} or touch.path.startswith("meta."):
+            return True
+        return self._supported[resource_type].has(touch)
+
+    def rewrite(self, exchange: Exchange, keep: Callable[[Touch], bool]) -> None:
+        """Leaves attributes out of the request body before the core sees it."""
+        exchange.payload = rewritten(self, exchange, keep)
+        exchange.touches = touches_of(exchange.payload, method=exchange.method, urns=self.urns)
+
+    def loses_external_id(self, exchange: Exchange) -> bool:
+        """Answers whether a fault drops this write's externalId."""
+        return self.faults.take(FaultKind.drop_external_id, method=exchange.method, path=exchange.path) is not None
+
+    def postpone(self, exchange: Exchange, carry_out: Callable[[], Answer]) -> None:
+        """Keeps a write for `release_late_writes`, with a journal line of its own when it lands."""
+
+        def land() -> None:
+            answer = carry_out()
+            self._journal.add(
+                JournalEntry(
+                    at=self.clock.now(),
+                    method=exchange.method,
+                    path=exchange.path,
+                    body=_journaled(exchange.request.body),
+                    status=answer.status,
+                    landed_late=True,
+                )
+            )
+
+        self._late.append(land)
+
+    def record_privilege(self, attribute: str, before: Json | None, after: Json) -> None:
+        """Records a change of an attribute that gives or takes rights."""
+        old, new = value_at(before, attribute), value_at(after, attribute)
+        if (old or None) == (new or None):
+            return
+        self._privileges.add(
+            PrivilegeChange(
+                at=self.clock.now(),
+                resource_id=str(after.get("id") or ""),
+                user_name=str(after.get("userName") or ""),
+                attribute=attribute,
+                before=old,
+                after=new,
+            )
+        )
+
+    def _id_shape(self) -> IdShape:
+        for kind, shape in ((FaultKind.integer_id, IdShape.integer), (FaultKind.id_with_slash, IdShape.slash)):
+            if self.faults.take(kind, method="POST", path=""):
+                return shape
+        return self.options.id_shape
+
+    @property
+    def answers_patches(self) -> bool:
+        """Answers whether a PATCH is answered with the account."""
+        return self.options.patch_answer is not PatchAnswer.no_content
+
+    # -- one request
+
+    def respond(self, request: Request) -> Answer:
+        """Answers one HTTP request, whichever it is."""
+        if request.raw_path.startswith("/_sim"):
+            return self._control.answer(request)
+        exchange = opened_at(self, request)
+        if exchange is None:
+            raw = b"<html><body><h1>404 Not Found</h1></body></html>"
+            return Answer(status=404, raw=raw, headers={"Content-Type": "text/html"})
+        entry = self._journal.add(
+            JournalEntry(
+                at=exchange.arrived_at,
+                method=exchange.method,
+                path=exchange.path,
+                query=dict(exchange.query),
+                headers=without_secrets(list(request.headers)),
+                body=_journaled(request.body),
+            )
+        )
+        self.per_second.arrived(exchange.arrived_at)
+        count = self.window.arrived(exchange.arrived_at, bearer_of(exchange) if self.rate_per_token else "")
+        answer, entry.fault = carried_out_with_faults(self, exchange, lambda: carried_out(self, exchange, count))
+        entry.status = answer.status if answer.delivery is Delivery.send else None
+        return answer
+
+
+def _journaled(body: bytes) -> Any:
+    """Answers with a body as JSON where it is JSON, as text otherwise."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode(errors="replace")
