@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -59,6 +59,9 @@ def classify(
     exchange: Exchange, *, now: datetime, rules: RefusalRules, sent_values: Collection[str] = ()
 ) -> Answer:
     """Answers with what an exchange means. `sent_values` are kept out of the detail; never raises."""
+    if exchange.interruption is Interruption.TOO_LARGE and (exchange.status or 0) >= (200 if _is_write(exchange) else 300):
+        # The status says what a write did; only what was returned is lost.
+        exchange = replace(exchange, body=b"", interruption=None)
     if exchange.interruption is not None or exchange.status is None:
         return _interrupted(exchange)
     error = _error_of(exchange)
@@ -76,9 +79,13 @@ def classify(
     )
 
 
+def _is_write(exchange: Exchange) -> bool:
+    return exchange.method in _WRITES
+
+
 def _interrupted(exchange: Exchange) -> Answer:
     kind, code, detail = _INTERRUPTIONS[exchange.interruption or Interruption.BROKEN]
-    if kind is AnswerKind.AMBIGUOUS and exchange.method not in _WRITES:
+    if kind is AnswerKind.AMBIGUOUS and not _is_write(exchange):
         kind = AnswerKind.UNREACHABLE
     return Answer(kind=kind, status=exchange.status, error_code=code, detail=detail)
 
@@ -174,8 +181,8 @@ def _refusal(
     if status == 501:
         return AnswerKind.REJECTED, ErrorCode.NOT_IMPLEMENTED
     if status == 408 or status >= 500:
-        unknown = exchange.method in _WRITES
-        return AnswerKind.AMBIGUOUS if unknown else AnswerKind.UNREACHABLE, ErrorCode.INTERNAL_SERVER_ERROR
+        kind = AnswerKind.AMBIGUOUS if _is_write(exchange) else AnswerKind.UNREACHABLE
+        return kind, ErrorCode.INTERNAL_SERVER_ERROR
     if status == 405 and markup:
         return AnswerKind.WRONG_ENDPOINT, ErrorCode.METHOD_NOT_ALLOWED
     return AnswerKind.REJECTED, _rejection_code(status, error)

@@ -7,6 +7,7 @@ after `matches`.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -16,6 +17,7 @@ from urllib.parse import quote
 from shared.rules.attribute_paths import AttributePath
 from shared.scim.resources import read_attribute, target_path
 
+_PLAIN = re.compile(r"[A-Za-z0-9@._+-]+")
 _CASE_EXACT = frozenset({"id", "externalid"})
 
 
@@ -48,11 +50,12 @@ def equality_filter(
 
 
 def query_string(parameters: Mapping[str, str | int | None], *, base_query: str = "") -> str:
-    """Answers with `?a=b&c=d`, percent-encoded to the last reserved character, or "" without parameters; None is left out.
+    """Answers with `?a=b&c=d`, percent-encoded to the last reserved character, or "" without parameters.
 
+    None is left out.
     `base_query` is the query of the base URL, kept in front as it was written.
     """
-    pairs = [f"{name}={quote(str(value), safe='')}" for name, value in parameters.items() if value is not None]
+    pairs = [f"{name}={quote(str(value), safe='', errors='replace')}" for name, value in parameters.items() if value is not None]
     parts = ([base_query] if base_query else []) + pairs
     return f"?{'&'.join(parts)}" if parts else ""
 
@@ -72,13 +75,14 @@ def search_parameters(
 def matches(resource: Mapping[str, Any], path: str, value: str | bool | int) -> bool:
     """Answers whether a returned resource carries the value at this path.
 
-    `id` and `externalId` are compared exactly (RFC 7643 3.1: caseExact), everything else without case and in Unicode NFC.
+    `id` and `externalId` are compared exactly (RFC 7643 3.1), everything else without case and in Unicode NFC.
     A path into a list matches when one of its values does.
     """
     found = read_attribute(resource, path)
     exact = is_case_exact(target_path(path))
+    wanted = _comparable(value, exact=exact)
     candidates = found if isinstance(found, list) else [found]
-    return any(_comparable(candidate, exact=exact) == _comparable(value, exact=exact) for candidate in candidates if candidate is not None)
+    return any(_comparable(candidate, exact=exact) == wanted for candidate in candidates if candidate is not None)
 
 
 def is_case_exact(path: AttributePath) -> bool:
@@ -95,6 +99,4 @@ def _comparable(value: Any, *, exact: bool) -> str:
 
 def _literal(value: str | bool | int, *, quoted: bool) -> str:
     literal = json.dumps(value, ensure_ascii=False)
-    if quoted or not isinstance(value, str) or literal != f'"{value}"' or " " in value:
-        return literal
-    return value
+    return literal if quoted or not isinstance(value, str) or not _PLAIN.fullmatch(value) else value
