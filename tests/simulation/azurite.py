@@ -5,9 +5,11 @@ closes, even by kill -9, Azurite ends too, so no port stays taken by a process t
 """
 
 import contextlib
+import http.client
 import json
+import os
+import signal
 import socket
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -64,9 +66,14 @@ class Ports:
         """Answers whether something listens on all three."""
         return all(_answers(port) for port in (self.blob, self.queue, self.table))
 
-    def taken(self) -> list[int]:
+    def taken_ones(self) -> list[int]:
         """Answers with those of the three that something listens on."""
         return [port for port in (self.blob, self.queue, self.table) if _answers(port)]
+
+    def are_azurite(self) -> bool:
+        """Answers whether an Azurite already listens on all three."""
+        services = ((self.blob, "Azurite-Blob"), (self.queue, "Azurite-Queue"), (self.table, "Azurite-Table"))
+        return all(_server_name(port).startswith(name) for port, name in services)
 
 
 WELL_KNOWN_PORTS = Ports(blob=10000, queue=10001, table=10002)
@@ -83,15 +90,13 @@ def connection_string(ports: Ports) -> str:
 class Azurite:
     """One running Azurite. A context manager; leaving it ends the process."""
 
-    def __init__(self, ports: Ports, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, ports: Ports, pid: int, pipe: int) -> None:
+        """Takes the process and our end of the pipe that keeps it running."""
         self.ports = ports
+        self.pid = pid
         self.connection_string = connection_string(ports)
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Answers with the id of the emulator's process."""
-        return self._process.pid
+        self._pipe = pipe
+        self._is_running = True
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -99,15 +104,11 @@ class Azurite:
 
         Raises: AzuriteNotStartedError.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            ports = Ports.free()
-            try:
-                return cls(ports, _start(ports, ["--inMemoryPersistence"]))
-            except AzuriteNotStartedError:
-                # Another program may have taken a port between asking for it and using it.
-                if attempt == ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        for _ in range(ATTEMPTS - 1):
+            # Another program may take a port between asking for it and using it.
+            with contextlib.suppress(AzuriteNotStartedError):
+                return cls._started(Ports.free(), ["--inMemoryPersistence"])
+        return cls._started(Ports.free(), ["--inMemoryPersistence"])
 
     @classmethod
     def in_folder(cls, folder: Path, ports: Ports = WELL_KNOWN_PORTS) -> Self:
@@ -115,25 +116,34 @@ class Azurite:
 
         Raises: AzuriteNotStartedError, also when a port is taken.
         """
-        if taken := ports.taken():
+        if taken := ports.taken_ones():
             numbers = ", ".join(str(port) for port in taken)
             raise AzuriteNotStartedError(
                 f"Azurite cannot start: something else listens on port {numbers}. "
                 "End it, or set AzureWebJobsStorage to another connection string"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(ports, _start(ports, ["--location", str(folder)]))
+        return cls._started(ports, ["--location", str(folder)])
+
+    @classmethod
+    def taken_over(cls, ports: Ports, pid: int, pipe: int) -> Self:
+        """Answers with the one that `hand_over` let go of, for a program that took this process's place."""
+        os.set_inheritable(pipe, False)
+        return cls(ports, pid, pipe)
+
+    def hand_over(self) -> int:
+        """Lets go of the emulator, and answers with the pipe that keeps it running across `os.exec`."""
+        os.set_inheritable(self._pipe, True)
+        self._is_running = False
+        return self._pipe
 
     def stop(self) -> None:
         """Ends the emulator within a few seconds. Safe to call twice."""
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if not self._is_running:
+            return
+        self._is_running = False
+        os.close(self._pipe)
+        _end(self.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +153,26 @@ class Azurite:
     ) -> None:
         self.stop()
 
+    @classmethod
+    def _started(cls, ports: Ports, options: list[str]) -> Self:
+        with tempfile.TemporaryFile() as output:
+            pid, pipe = _spawn(ports, options, output.fileno())
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not ports.all_answer():
+                has_ended = os.waitpid(pid, os.WNOHANG)[0] != 0
+                if has_ended or time.monotonic() > deadline:
+                    os.close(pipe)
+                    if not has_ended:
+                        _end(pid)
+                    output.seek(0)
+                    reason = output.read().decode(errors="replace").strip()[-500:] or "it gave no reason"
+                    raise AzuriteNotStartedError(f"Azurite did not start: {reason}")
+                time.sleep(0.02)
+        return cls(ports, pid, pipe)
 
-def _start(ports: Ports, options: list[str]) -> subprocess.Popen[bytes]:
-    """Starts the emulator's process and waits until its three services answer."""
+
+def _spawn(ports: Ports, options: list[str], output: int) -> tuple[int, int]:
+    """Starts the emulator's process; answers with its id and our end of its standard input."""
     program = INSTALLATION / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
     try:
         node = json.loads((INSTALLATION / "installed.json").read_text())["node"]
@@ -156,27 +183,34 @@ def _start(ports: Ports, options: list[str]) -> subprocess.Popen[bytes]:
         addresses += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
     # Today's SDKs send API versions that this release does not know.
     fixed = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            [node, "-e", _TIED_TO_OWNER, str(program), *fixed, *addresses, *options],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+    command = [node, "-e", _TIED_TO_OWNER, str(program), *fixed, *addresses, *options]
+    their_end, our_end = os.pipe()
+    try:
+        pid = os.posix_spawn(
+            node,
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, source, target) for source, target in ((their_end, 0), (output, 1), (output, 2))
+            ],
             # A Ctrl-C in the terminal goes to the owner, which ends Azurite after its own last storage call.
-            start_new_session=True,
+            setpgroup=0,
         )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not ports.all_answer():
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-                if process.stdin:
-                    process.stdin.close()
-                output.seek(0)
-                reason = output.read().decode(errors="replace").strip()[-500:] or "it gave no reason"
-                raise AzuriteNotStartedError(f"Azurite did not start: {reason}")
-            time.sleep(0.02)
-    return process
+    finally:
+        os.close(their_end)
+    return pid, our_end
+
+
+def _end(pid: int) -> None:
+    """Ends a process of ours: asks, waits, then insists."""
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return
+        time.sleep(0.01)
 
 
 def _answers(port: int) -> bool:
@@ -184,3 +218,15 @@ def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _server_name(port: int) -> str:
+    """Answers with what an HTTP server on a port calls itself; empty if it is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", f"/{ACCOUNT}")
+        return connection.getresponse().getheader("Server") or ""
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
