@@ -21,6 +21,7 @@ from shared.rules.expressions.values import (
 )
 
 __all__ = [
+    "CHANGING_FUNCTIONS",
     "DROP",
     "AppRole",
     "Drop",
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 
+CHANGING_FUNCTIONS = frozenset({"Guid", "Now", "RandomString"})
+"""Functions that answer something else every time, so that a mapping that always applies would never come to rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionDescription:
     """One function as a person needs it: how it is written, what it answers."""
@@ -52,11 +57,14 @@ class FunctionDescription:
 class Expression:
     """A compiled expression; two with the same text are equal.
 
-    `attributes` are the source attributes it reads, spelled as in the text.
+    `attributes` are the source attributes it reads, spelled as in the text ([appRoleAssignments] is none);
+    `functions` the functions it uses, so that the configuration can insist on `apply: on_create` for those of
+    `CHANGING_FUNCTIONS` and `SelectUniqueValue`.
     """
 
     text: str
     attributes: frozenset[str] = field(compare=False)
+    functions: frozenset[str] = field(compare=False)
     _evaluate: Callable[[Mapping[str, object], EvaluationContext], object] = field(compare=False, repr=False)
 
     def evaluate(self, user: Mapping[str, object], *, context: EvaluationContext) -> object:
@@ -78,8 +86,8 @@ def compile_expression(text: str, *, known_attributes: Callable[[str], bool] | N
     """
     from shared.rules.expressions.compiling import compile_text  # noqa: PLC0415 - loads lark and regex on first use
 
-    attributes, evaluate = compile_text(text, known_attributes=known_attributes)
-    return Expression(text, attributes, evaluate)
+    compiled = compile_text(text, known_attributes=known_attributes)
+    return Expression(text, compiled.attributes, compiled.functions, compiled.evaluate)
 
 
 def describe_functions() -> list[FunctionDescription]:
