@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -37,6 +38,16 @@ class Computed(StrEnum):
     """The first secondary SMTP address of `proxyAddresses`, without its prefix."""
 
 
+_BLANKS: Final = re.compile(r"\s+")
+_WELL_KNOWN: Final = {
+    'switch([issoftdeleted],,"false","true","true","false")': Computed.NOT_SOFT_DELETED,
+    "not([issoftdeleted])": Computed.NOT_SOFT_DELETED,
+    "singleapproleassignment([approleassignments])": Computed.SINGLE_APP_ROLE,
+    "approleassignmentscomplex([approleassignments])": Computed.APP_ROLES_ADDED,
+    "assertiveapproleassignmentscomplex([approleassignments])": Computed.APP_ROLES_ASSERTED,
+}
+
+
 class AttributeMapping(ConfigurationModel):
     """One target attribute and where its value comes from: exactly one of source, constant, expression, computed,
     join or `none: true`."""
@@ -59,6 +70,8 @@ class AttributeMapping(ConfigurationModel):
     apply: Apply = Apply.ALWAYS
     clear_when_empty: bool = True
     """True: a value that becomes empty at the source is removed at the target."""
+    case_exact: bool | None = None
+    """False: a change of case only is not worth a request. Default: as the target attribute says (true)."""
     redact: bool = False
     """True: logs show [Redact] in place of the value."""
 
@@ -90,6 +103,13 @@ class AttributeMapping(ConfigurationModel):
         if self.fallback is not None and self.source is None:
             raise ValueError("fallback only together with source")
         return self
+
+    @property
+    def computed_here(self) -> Computed | None:
+        """What the product computes itself: `computed`, or one of the expressions everybody writes."""
+        if self.expression is None:
+            return self.computed
+        return _WELL_KNOWN.get(_BLANKS.sub("", self.expression).casefold())
 
     def _accepts_no_source(self) -> bool:
         return False

@@ -109,8 +109,8 @@ class TargetAttribute(ConfigurationModel):
     """Without a value no account is sent: the account is escrowed as invalid data."""
     filterable: bool = False
     mutability: Mutability = Mutability.READ_WRITE
-    case_exact: bool = False
-    """True: a change of case only is a change worth sending."""
+    case_exact: bool = True
+    """False: a change of case only is not worth a request (Entra's default; here it flows unless told otherwise)."""
     reference_to: Literal["user", "group", "any"] | None = None
     """For references: what the id points at. `any` for members that may be users or groups."""
     allowed_values: tuple[str, ...] = ()
@@ -183,6 +183,8 @@ class ResourceProfile(ConfigurationModel):
     restored_keeps_roles: bool = True
     max_objects: int | None = None
     members_per_patch: int = Field(default=100, ge=1)
+    list_needs_filter: bool = False
+    """True: a list without a filter is refused."""
     lookup_without: tuple[str, ...] = ()
     """Attributes named in `excludedAttributes` when looking up or listing (members of groups, costly attributes)."""
     attributes: tuple[TargetAttribute, ...] = ()
@@ -272,8 +274,6 @@ class Protocol(ConfigurationModel):
     """`lower`: /users instead of /Users."""
     filter_operators: tuple[str, ...] = ("eq", "and")
     quoted_filter_values: bool = True
-    list_needs_filter: bool = False
-    """True: a list without a filter is refused."""
     list_excludes_inactive: bool = False
     """True: a list without a filter leaves out inactive accounts; `inactive_filter` lists them."""
     inactive_filter: str = "active eq false"

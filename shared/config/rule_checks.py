@@ -6,6 +6,7 @@ Each check answers pairs (location below the resource or list, what was expected
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TypeAlias
@@ -18,6 +19,8 @@ from shared.rules.source_attributes import APP_ROLES, is_group_attribute, is_use
 Finding: TypeAlias = tuple[tuple[str | int, ...], str]
 
 _REGEX = frozenset({Operator.REGEX_MATCH, Operator.NOT_REGEX_MATCH})
+_CHANGING = re.compile(r"\b(Guid|RandomString|SelectUniqueValue)\s*\(")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ROLE_LISTS = frozenset({Computed.APP_ROLES_ADDED, Computed.APP_ROLES_ASSERTED})
 
 
@@ -51,10 +54,13 @@ def check_mapping(
     for index, name in enumerate(mapping.join):
         if not _is_readable(name, known):
             yield ("join", index), _unknown_source(name, group=group)
-    if mapping.expression is not None:
+    if mapping.expression is not None and mapping.computed_here is None:
         problem = _expression_problem(mapping.expression, group)
         if problem:
             yield ("expression",), problem
+        changing = _CHANGING.search(_STRING.sub('""', mapping.expression))
+        if changing and mapping.apply is not Apply.ON_CREATE:
+            yield ("apply",), f"on_create, because {changing.group(1)} gives another value each time"
 
 
 def check_matching(resource: ResourceProfile) -> Iterator[Finding]:

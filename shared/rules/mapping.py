@@ -1,0 +1,344 @@
+"""From a source user to the account it should have: attribute mappings, compiled once, evaluated per user.
+
+Nothing here reads a clock, a network or a file: what a mapping may know comes in as the user and the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from shared.config.mapping import Apply, AttributeMapping, Computed
+from shared.config.profile import AttributeType, ResourceProfile, RoleRules, TargetAttribute
+from shared.rules.attribute_paths import JSON, AttributePath, Attributes, parse_path
+from shared.rules.expressions import (
+    DROP,
+    AppRole,
+    EvaluationContext,
+    ExpressionFailure,
+    Redacted,
+    RoleAssignments,
+    RoleFlow,
+    UniqueValue,
+    compile_expression,
+)
+from shared.rules.failures import InvalidData
+from shared.rules.roles import is_role_allowed, shape_roles
+from shared.rules.source_attributes import is_group_attribute, is_user_attribute
+from shared.rules.source_user import SourceUser
+from shared.rules.target_values import fit_value, is_empty
+
+Evaluate: TypeAlias = Callable[[SourceUser, EvaluationContext], object]
+
+_FLOWS: Final = {
+    Computed.SINGLE_APP_ROLE: RoleFlow.SINGLE,
+    Computed.APP_ROLES_ADDED: RoleFlow.ADD,
+    Computed.APP_ROLES_ASSERTED: RoleFlow.REPLACE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingWarning:
+    """An attribute that was left out although it is mapped. Holds names, never values."""
+
+    target: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedAccount:
+    """What the mappings say about one user.
+
+    A create sends `attributes` and `on_create`; an update compares `attributes` with what was last sent. A target that
+    is in neither was emptied at the source and is removed, unless `kept` names it.
+    """
+
+    attributes: Attributes
+    """The state that flows on create and on every change. References are not in here."""
+    on_create: Attributes
+    """Values for the request that creates the account only, defaults included."""
+    references: Mapping[str, str]
+    """Target -> source id, to be resolved to the id of that object's account."""
+    matching: tuple[tuple[str, JSON], ...]
+    """Target and value by which an existing account is looked for, in order; those without a value are left out."""
+    kept: frozenset[str]
+    """Targets whose absence from `attributes` says nothing: create-only, dropped, defaulted or never cleared."""
+    add_only: frozenset[str]
+    """Multi-valued targets from which nothing is taken away."""
+    case_ignored: frozenset[str]
+    """Targets where a change of case only is no change."""
+    redacted: frozenset[str]
+    """Targets whose values are not to be logged."""
+    candidates: Mapping[str, tuple[str, ...]]
+    """Targets with several acceptable values (SelectUniqueValue); `on_create` holds the first."""
+    warnings: tuple[MappingWarning, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One mapping, ready to run."""
+
+    mapping: AttributeMapping
+    attribute: TargetAttribute
+    path: AttributePath
+    source: str
+    evaluate: Evaluate
+
+    @property
+    def target(self) -> str:
+        return self.mapping.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledMappings:
+    """The mappings of one resource of one application. Build it once with `compile_mappings`."""
+
+    steps: tuple[_Step, ...]
+    matching: tuple[str, ...]
+    kept: frozenset[str]
+    add_only: frozenset[str]
+    case_ignored: frozenset[str]
+    redacted: frozenset[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """What the steps have produced so far."""
+
+    attributes: dict[str, JSON] = field(default_factory=dict)
+    on_create: dict[str, JSON] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    candidates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
+    add_only: set[str] = field(default_factory=set)
+    redacted: set[str] = field(default_factory=set)
+    warnings: list[MappingWarning] = field(default_factory=list)
+
+
+def compile_mappings(resource: ResourceProfile, roles: RoleRules | None = None) -> CompiledMappings:
+    """The mappings in force, ready to run. Raises `ExpressionError` for an expression that was never checked.
+
+    Multi-valued references (members of a group) are left out: they are written on their own.
+    """
+    steps = tuple(
+        step
+        for step in (_compile(mapping, resource, roles or RoleRules()) for mapping in resource.mappings)
+        if not (step.attribute.type is AttributeType.REFERENCE and step.attribute.multi_valued)
+    )
+    never_cleared = (step.target for step in steps if not step.mapping.clear_when_empty or step.mapping.none)
+    created = (step.target for step in steps if step.mapping.apply is Apply.ON_CREATE)
+    return CompiledMappings(
+        steps=steps,
+        matching=tuple(matching.target for matching in resource.matching if matching.by != "none"),
+        kept=frozenset({*never_cleared, *created}),
+        add_only=frozenset(step.target for step in steps if step.mapping.apply is Apply.ADD_ONLY),
+        case_ignored=frozenset(step.target for step in steps if not _is_case_exact(step)),
+        redacted=frozenset(step.target for step in steps if step.mapping.redact),
+    )
+
+
+def map_account(
+    mappings: CompiledMappings,
+    user: Mapping[str, object],
+    *,
+    context: EvaluationContext,
+    soft_deleted: bool | None = None,
+) -> MappedAccount:
+    """The account a source user should have. `user` is Graph's object; `context.roles` are its effective roles.
+
+    `soft_deleted` is the caller's verdict (unassigned, out of scope, disabled or deleted at the source); None asks the
+    object alone. Raises `InvalidData` naming target and source; never for a soft-deleted user, whose faulty
+    attributes are left as they are so that access can always be taken away.
+    """
+    view = SourceUser(user, soft_deleted=soft_deleted)
+    draft = _Draft()
+    for step in mappings.steps:
+        try:
+            _run(step, view, draft, context=context)
+        except InvalidData as failure:
+            if not view.soft_deleted:
+                raise
+            _leave_alone(step, draft, reason=failure.reason)
+    wanted = {**draft.attributes, **draft.on_create}
+    return MappedAccount(
+        attributes=draft.attributes,
+        on_create=draft.on_create,
+        references=draft.references,
+        matching=tuple((target, wanted[target]) for target in mappings.matching if target in wanted),
+        kept=mappings.kept | draft.kept,
+        add_only=mappings.add_only | draft.add_only,
+        case_ignored=mappings.case_ignored,
+        redacted=mappings.redacted | draft.redacted,
+        candidates=draft.candidates,
+        warnings=tuple(draft.warnings),
+    )
+
+
+def _run(step: _Step, view: SourceUser, draft: _Draft, *, context: EvaluationContext) -> None:
+    """Evaluate one mapping into the draft. Raises `InvalidData`."""
+    value = _unwrapped(step, _evaluated(step, view, context), draft)
+    if value is DROP:
+        draft.kept.add(step.target)
+        return
+    if step.attribute.type is AttributeType.REFERENCE:
+        _place_reference(step, value, draft)
+        return
+    fitted = fit_value(value, step.attribute)
+    if fitted.problem:
+        _refuse_unfit(step, view, draft, problem=fitted.problem)
+    if fitted.value is not None:
+        _place(step, fitted.value, draft)
+    elif not fitted.problem:
+        _place_nothing(step, draft)
+
+
+def _evaluated(step: _Step, view: SourceUser, context: EvaluationContext) -> object:
+    try:
+        return step.evaluate(view, context)
+    except ExpressionFailure as failure:
+        raise InvalidData(target=step.target, source=step.source, reason=str(failure)) from failure
+
+
+def _unwrapped(step: _Step, value: object, draft: _Draft) -> object:
+    """The bare value of an expression's marker; what the marker says goes into the draft."""
+    if isinstance(value, Redacted):
+        draft.redacted.add(step.target)
+        value = value.value
+    if isinstance(value, UniqueValue):
+        draft.candidates[step.target] = value.candidates
+        return value.candidates[0] if value.candidates else None
+    if isinstance(value, RoleAssignments):
+        if value.flow is RoleFlow.ADD:
+            draft.add_only.add(step.target)
+        return shape_roles(value, step.path)
+    return value
+
+
+def _place(step: _Step, value: JSON, draft: _Draft) -> None:
+    if step.mapping.apply is Apply.ON_CREATE or step.target in draft.candidates or step.mapping.none:
+        draft.on_create[step.target] = value
+        draft.kept.add(step.target)
+    else:
+        draft.attributes[step.target] = value
+
+
+def _place_reference(step: _Step, value: object, draft: _Draft) -> None:
+    if isinstance(value, str) and value:
+        draft.references[step.target] = value
+    elif step.attribute.required:
+        raise InvalidData(target=step.target, source=step.source, reason="the target requires a value")
+
+
+def _place_nothing(step: _Step, draft: _Draft) -> None:
+    """The source is empty: the default on create, else nothing; an error where the target must have a value."""
+    default = fit_value(step.mapping.default, step.attribute).value
+    if default is not None:
+        draft.on_create[step.target] = default
+        draft.kept.add(step.target)
+    elif _is_decisive(step):
+        raise InvalidData(target=step.target, source=step.source, reason="the target requires a value")
+
+
+def _refuse_unfit(step: _Step, view: SourceUser, draft: _Draft, *, problem: str) -> None:
+    """A value of the wrong form: an error where it matters, else the attribute is left alone with a warning."""
+    if _is_decisive(step) and not view.soft_deleted:
+        raise InvalidData(target=step.target, source=step.source, reason=problem)
+    _leave_alone(step, draft, reason=problem)
+
+
+def _leave_alone(step: _Step, draft: _Draft, *, reason: str) -> None:
+    draft.kept.add(step.target)
+    draft.warnings.append(MappingWarning(target=step.target, source=step.source, reason=reason))
+    if step.target == "active":
+        draft.attributes["active"] = False
+
+
+def _is_decisive(step: _Step) -> bool:
+    """Whether the account must not be written without this value."""
+    return step.attribute.required or step.attribute.privileged or step.target == "active"
+
+
+def _is_case_exact(step: _Step) -> bool:
+    own = step.mapping.case_exact
+    return step.attribute.case_exact if own is None else own
+
+
+def _compile(mapping: AttributeMapping, resource: ResourceProfile, roles: RoleRules) -> _Step:
+    evaluate, source = _evaluation(mapping, roles)
+    return _Step(
+        mapping=mapping,
+        attribute=resource.attribute(mapping.target) or TargetAttribute(path=mapping.target),
+        path=parse_path(mapping.target),
+        source=source,
+        evaluate=evaluate,
+    )
+
+
+def _evaluation(mapping: AttributeMapping, roles: RoleRules) -> tuple[Evaluate, str]:
+    """How the value comes about, and the name of where it comes from."""
+    computed = mapping.computed_here
+    if computed is not None:
+        return _computed(computed, mapping, roles), computed
+    if mapping.expression is not None:
+        expression = compile_expression(mapping.expression, known_attributes=_is_known)
+        names = ", ".join(sorted(expression.attributes))
+        return lambda user, context: expression.evaluate(user, context=context), names
+    if mapping.source is not None:
+        return _direct(mapping.source, mapping.fallback), mapping.source
+    if mapping.join:
+        names_to_join = mapping.join
+        return lambda user, _: _joined(user, names_to_join), ", ".join(names_to_join)
+    value = mapping.default if mapping.none else mapping.constant
+    return lambda _user, _context: value, "a constant"
+
+
+def _is_known(name: str) -> bool:
+    return is_user_attribute(name) or is_group_attribute(name)
+
+
+def _direct(name: str, fallback: str | None) -> Evaluate:
+    if fallback is None:
+        return lambda user, _: user.get(name)
+
+    def first_present(user: SourceUser, _: EvaluationContext) -> object:
+        value = user.get(name)
+        return user.get(fallback) if is_empty(value) else value
+
+    return first_present
+
+
+def _computed(computed: Computed, mapping: AttributeMapping, roles: RoleRules) -> Evaluate:
+    if computed is Computed.NOT_SOFT_DELETED:
+        return lambda user, _: not user.soft_deleted
+    if computed is Computed.OTHER_ADDRESS:
+        return lambda user, _: _other_address(user)
+    flow, target = _FLOWS[computed], mapping.target
+    return lambda user, context: _role_assignments(user, context, flow, rules=roles, target=target)
+
+
+def _joined(user: SourceUser, names: tuple[str, ...]) -> str | None:
+    present = (user.get(name) for name in names)
+    return " ".join(str(value).strip() for value in present if not is_empty(value)) or None
+
+
+def _other_address(user: SourceUser) -> str | None:
+    addresses = user.get("proxyAddresses")
+    known = addresses if isinstance(addresses, list) else []
+    secondary = (str(address) for address in known if str(address).startswith("smtp:"))
+    return next((address.removeprefix("smtp:") for address in secondary), None)
+
+
+def _role_assignments(
+    user: SourceUser, context: EvaluationContext, flow: RoleFlow, *, rules: RoleRules, target: str
+) -> RoleAssignments:
+    """The user's roles that the vendor accepts. Raises `InvalidData` when it has roles and none is accepted."""
+    allowed: tuple[AppRole, ...] = tuple(role for role in context.roles if is_role_allowed(role, rules))
+    if flow is RoleFlow.SINGLE and (allowed or not context.roles):
+        return RoleAssignments(flow, allowed)
+    if len(allowed) != len(context.roles) and not user.soft_deleted:
+        refused = ", ".join(role.value or role.id for role in context.roles if role not in allowed)
+        reason = f"the vendor does not accept the role {refused}; allowed: {', '.join(rules.allowed) or 'others'}"
+        raise InvalidData(target=target, source="appRoleAssignments", reason=reason)
+    return RoleAssignments(flow, allowed)
