@@ -45,7 +45,7 @@ class Control:
         return Response(200, to_json(result))
 
     def _serve(self, method: str, segments: list[str], query: dict[str, str], given: JsonObject) -> JsonObject | None:
-        simulator, tenant = self._simulator, self._simulator.tenant
+        simulator = self._simulator
         match method, segments:
             case "GET", ["state"]:
                 return self._state()
@@ -64,23 +64,50 @@ class Control:
                 simulator.access.expire_issued()
                 return {}
             case "POST", ["tenant", mutator]:
-                return {"result": self._mutate(mutator, given), "number": tenant.number}
-            case "GET", ["tenant", "users"]:
-                return {"ids": tenant.user_ids()}
-            case "GET", ["tenant", "users", user_id]:
-                return tenant.user(user_id)
-            case "GET", ["tenant", "groups"]:
-                return {
-                    "value": [group | {"members": len(tenant.members[held])} for held, group in tenant.groups.items()]
-                }
-            case "GET", ["tenant", "groups", group_id, "members"]:
-                return {"members": dict(tenant.members[group_id])}
-            case "GET", ["tenant", "service_principals"]:
-                return {"value": list(tenant.service_principals.values())}
+                return {"result": self._mutate(mutator, given), "number": simulator.tenant.number}
+            case "GET", ["tenant", *named]:
+                return self._tenant(named)
             case "GET", ["effective", service_principal_id]:
-                excluded = query.get("exclude_default_access", "true").lower() == "true"
-                effective = tenant.effective_users(service_principal_id, exclude_default_access=excluded)
-                return {"users": {user_id: sorted(roles) for user_id, roles in effective.items()}}
+                return self._effective(service_principal_id, query)
+            case _, ["subscriptions", *named]:
+                return self._subscriptions(method, named, given)
+        return None
+
+    def _tenant(self, named: list[str]) -> JsonObject | None:
+        tenant = self._simulator.tenant
+        match named:
+            case ["users"]:
+                return {"ids": tenant.user_ids()}
+            case ["users", user_id]:
+                return tenant.user(user_id)
+            case ["groups"]:
+                sizes = {group_id: len(members) for group_id, members in tenant.members.items()}
+                return {"value": [group | {"members": sizes[held]} for held, group in tenant.groups.items()]}
+            case ["groups", group_id, "members"]:
+                return {"members": dict(tenant.members[group_id])}
+            case ["service_principals"]:
+                return {"value": list(tenant.service_principals.values())}
+        return None
+
+    def _effective(self, service_principal_id: str, query: dict[str, str]) -> JsonObject:
+        excluded = query.get("exclude_default_access", "true").lower() == "true"
+        effective = self._simulator.tenant.effective_users(service_principal_id, exclude_default_access=excluded)
+        return {"users": {user_id: sorted(roles) for user_id, roles in effective.items()}}
+
+    def _subscriptions(self, method: str, named: list[str], given: JsonObject) -> JsonObject | None:
+        subscriptions = self._simulator.subscriptions
+        match method, named:
+            case "GET", []:
+                return {"subscriptions": subscriptions.shown(), "deliveries": subscriptions.deliveries()}
+            case "POST", ["reauthorization"]:
+                subscriptions.require_reauthorization(given["id"])
+                return {}
+            case "POST", ["hold"]:
+                subscriptions.hold()
+                return {}
+            case "POST", ["release"]:
+                subscriptions.release()
+                return {}
         return None
 
     def _state(self) -> JsonObject:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from tests.simulation.graph.changes import ARRIVALS, REMOVALS, Change, Event, Kind, Related, latest_of
+from tests.simulation.graph.directory import Directory
 from tests.simulation.graph.faults import FaultKind, Faults, Link
 from tests.simulation.graph.odata import (
     DEFAULTS,
@@ -25,67 +26,17 @@ from tests.simulation.graph.odata import (
 )
 from tests.simulation.graph.people import JsonObject, guid
 from tests.simulation.graph.population import to_json
+from tests.simulation.graph.rounds import STREAMS, Position, Scope, Unit, Watermark
 from tests.simulation.graph.tokens import Tokens
 
-if TYPE_CHECKING:
-    from tests.simulation.tenant import Tenant
-
 TOKEN_LIFETIME = timedelta(days=7)
-STREAMS = {"users": Kind.USER, "groups": Kind.GROUP, "servicePrincipals": Kind.SERVICE_PRINCIPAL}
-
-
-class Unit(NamedTuple):
-    """One object to show on one page; a large group takes several."""
-
-    id: str
-    removed: str | None = None
-    whole: bool = False
-    changed: frozenset[str] = frozenset()
-    former_managers: tuple[str, ...] = ()
-    added: tuple[Related, ...] = ()
-    left: tuple[Related, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What one chain of tokens tracks; fixed by its first call."""
-
-    resource: str
-    kind: Kind
-    select: tuple[str, ...]
-    ids: frozenset[str] | None
-
-    @property
-    def tracks_members(self) -> bool:
-        """Whether memberships are part of the stream."""
-        return "members" in self.select
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watermark:
-    """State behind a deltaLink: the tenant's change number, and changes still hidden from this reader."""
-
-    scope: Scope
-    since: int
-    hidden: tuple[tuple[Change, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """State behind a nextLink: a planned round, how far it was read, and where the next round starts."""
-
-    scope: Scope
-    units: list[Unit]
-    start: int
-    minimal: bool
-    then: Watermark
 
 
 class DeltaQueries:
     """Answers `GET /{users|groups|servicePrincipals}/delta`."""
 
     def __init__(
-        self, tenant: Tenant, faults: Faults, *, now: Callable[[], datetime], page_size: int, member_page_size: int
+        self, tenant: Directory, faults: Faults, *, now: Callable[[], datetime], page_size: int, member_page_size: int
     ) -> None:
         """Serves `page_size` objects a page, and at most `member_page_size` members a page."""
         self._tenant = tenant
@@ -97,10 +48,7 @@ class DeltaQueries:
     def answer(self, request: Request, *, link_to: Callable[[str], str]) -> Response:
         """Serves one page of a round; `link_to` makes an absolute URL of a path with query."""
         with self._tenant.lock:
-            if request.link is Link.INITIAL:
-                position = self._begin(request)
-            else:
-                position = self._resume(request)
+            position = self._begin(request) if request.link is Link.INITIAL else self._resume(request)
             return self._page(request, position, link_to=link_to)
 
     def _begin(self, request: Request) -> Position:
@@ -313,7 +261,7 @@ class DeltaQueries:
             shown["manager@delta"] = entries
 
 
-def _home(tenant: Tenant, kind: Kind) -> dict[str, Any]:
+def _home(tenant: Directory, kind: Kind) -> dict[str, Any]:
     homes: dict[Kind, dict[str, Any]] = {
         Kind.USER: tenant.users,
         Kind.GROUP: tenant.groups,

@@ -120,7 +120,7 @@ class Faults:
     """The faults in force, in the order they were added; safe to change while requests are served."""
 
     def __init__(self, dice: Random, *, number: Callable[[], int] = lambda: 0) -> None:
-        """Starts with none; `dice` decides what has a probability or a fraction, `number` is the tenant's latest change."""
+        """Starts with none; `dice` decides probabilities and fractions, `number` tells the tenant's latest change."""
         self.dice = dice
         self._number = number
         self._lock = RLock()

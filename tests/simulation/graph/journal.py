@@ -13,7 +13,7 @@ _ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request. `path` is relative to the version, without query; `status` is the one before any fault on the wire."""
+    """One request: its path relative to the version, and the status before any fault on the wire."""
 
     number: int
     method: str

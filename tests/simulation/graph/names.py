@@ -31,6 +31,7 @@ def _names(text: str) -> tuple[Name, ...]:
     return tuple((written, ascii_form or written) for written, _, ascii_form in pairs)
 
 
+# ruff: noqa: RUF001 - letters that look like others are the point
 LOCALES: tuple[Locale, ...] = (
     Locale(
         country_code="US", country="United States", city="Seattle", state="WA", postal_code="98101",

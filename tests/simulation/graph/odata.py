@@ -93,8 +93,14 @@ RELATIONSHIPS: dict[Kind, frozenset[str]] = {
     Kind.SERVICE_PRINCIPAL: frozenset(),
     Kind.DEVICE: frozenset(),
 }
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _KNOWN: dict[Kind, frozenset[str]] = {
-    Kind.USER: frozenset(
+    Kind.USER: _names(
         "aboutMe accountEnabled ageGroup assignedLicenses assignedPlans authorizationInfo birthday city companyName "
         "consentProvidedForMinor country createdDateTime creationType customSecurityAttributes deletedDateTime "
         "department employeeHireDate employeeId employeeLeaveDateTime employeeOrgData employeeType "
@@ -105,18 +111,18 @@ _KNOWN: dict[Kind, frozenset[str]] = {
         "onPremisesSecurityIdentifier onPremisesSyncEnabled onPremisesUserPrincipalName otherMails passwordPolicies "
         "passwordProfile postalCode preferredDataLocation provisionedPlans proxyAddresses securityIdentifier "
         "serviceProvisioningErrors showInAddressList signInSessionsValidFromDateTime state streetAddress "
-        "usageLocation userType".split()
+        "usageLocation userType"
     ),
-    Kind.GROUP: frozenset(
+    Kind.GROUP: _names(
         "assignedLabels assignedLicenses classification deletedDateTime expirationDateTime isAssignableToRole "
         "membershipRule membershipRuleProcessingState onPremisesSyncEnabled onPremisesSamAccountName proxyAddresses "
-        "renewedDateTime securityIdentifier theme uniqueName".split()
+        "renewedDateTime securityIdentifier theme uniqueName"
     ),
-    Kind.SERVICE_PRINCIPAL: frozenset(
+    Kind.SERVICE_PRINCIPAL: _names(
         "alternativeNames appDescription appDisplayName applicationTemplateId appOwnerOrganizationId createdDateTime "
         "description homepage info keyCredentials loginUrl logoutUrl notes notificationEmailAddresses "
         "oauth2PermissionScopes passwordCredentials preferredSingleSignOnMode replyUrls servicePrincipalNames "
-        "signInAudience verifiedPublisher".split()
+        "signInAudience verifiedPublisher"
     ),
     Kind.DEVICE: frozenset({"deviceId", "operatingSystem"}),
 }

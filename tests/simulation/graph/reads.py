@@ -7,17 +7,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.simulation.graph.changes import AppRoleAssignment, Kind, NotInTenantError
+from tests.simulation.graph.directory import Directory
 from tests.simulation.graph.faults import FaultKind, Faults, Link
 from tests.simulation.graph.odata import ODataError, Request, Response, not_found, parse_select, project
 from tests.simulation.graph.people import JsonObject
 from tests.simulation.graph.population import to_json
 from tests.simulation.graph.tokens import Tokens
-
-if TYPE_CHECKING:
-    from tests.simulation.tenant import Tenant
 
 DEFAULT_TOP = 100
 MAX_TOP = 999
@@ -38,7 +36,7 @@ class ListPosition:
 class DirectoryReads:
     """Answers GET for everything but delta."""
 
-    def __init__(self, tenant: Tenant, faults: Faults, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, tenant: Directory, faults: Faults, *, now: Callable[[], datetime]) -> None:
         """Reads from `tenant`; list tokens die after seven days, as delta tokens do."""
         self._tenant = tenant
         self._faults = faults
@@ -265,7 +263,7 @@ def _parse_filter(
         return None
     clause = _CLAUSE.fullmatch(text) or _CLAUSE.fullmatch(re.sub(r"eq\s+([0-9a-fA-F-]{36})", r"eq '\1'", text))
     operator = "eq" if clause and clause.group(1) else "startswith"
-    name = clause and (clause.group(1) or clause.group(3))
+    name = (clause.group(1) or clause.group(3)) if clause else ""
     if not clause or (allowed is not None and name not in allowed[operator]):
         raise ODataError(400, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified.")
     value = (clause.group(2) if clause.group(1) else clause.group(4)).replace("''", "'").casefold()

@@ -7,17 +7,15 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
 from tests.simulation.graph.access import Access
+from tests.simulation.graph.directory import Directory
 from tests.simulation.graph.faults import Fault, FaultKind, Faults
 from tests.simulation.graph.odata import ODataError, Request, Response, error_response
 from tests.simulation.graph.people import JsonObject
 from tests.simulation.graph.population import to_json
-
-if TYPE_CHECKING:
-    from tests.simulation.tenant import Tenant
 
 MAX_BATCH = 20
 _APP_ID = re.compile(r"servicePrincipals\(appId=(?:'|%27)([^'%)]*)(?:'|%27)\)")
@@ -37,7 +35,7 @@ class Router:
 
     def __init__(
         self,
-        tenant: Tenant,
+        tenant: Directory,
         faults: Faults,
         *,
         access: Access,

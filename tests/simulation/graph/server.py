@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any
 
-from tests.simulation.graph.faults import FaultKind, Faults
+from tests.simulation.graph.faults import Fault, FaultKind, Faults
 from tests.simulation.graph.odata import Request, Response
 
 Serve = Callable[[str, str, dict[str, str], bytes], tuple[Request, Response]]
@@ -74,8 +75,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stays silent when the client went away; anything else is a bug and is shown."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -89,21 +88,24 @@ class _Connection(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         request, response = self.server.serve(self.command, self.path, headers, body)
-        faults, where = self.server.faults, {"path": request.path, "link": request.link}
-        if slow := faults.take(FaultKind.SLOW, **where):
+
+        def strikes(kind: FaultKind) -> Fault | None:
+            return self.server.faults.take(kind, request.path, link=request.link)
+
+        if slow := strikes(FaultKind.SLOW):
             self.server.stopping.wait(slow.seconds)
-        if faults.take(FaultKind.REFUSE, **where):
+        if strikes(FaultKind.REFUSE):
             self._cut()
             return
-        if faults.take(FaultKind.TRUNCATE, **where):
+        if strikes(FaultKind.TRUNCATE):
             response = Response(response.status, response.body[: len(response.body) // 2], response.headers)
-        reset = faults.take(FaultKind.RESET, **where)
+        reset = strikes(FaultKind.RESET)
         self.wfile.write(self._head(response))
         self.wfile.write(response.body[: len(response.body) // 2] if reset else response.body)
         if reset:
             self._cut()
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 - names the base class calls
 
     def _cut(self) -> None:
         self.close_connection = True
@@ -116,5 +118,5 @@ class _Connection(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name of the base class
         """Keeps quiet: the journal holds what was asked."""
