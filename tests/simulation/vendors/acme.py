@@ -1,4 +1,4 @@
-"""Acme: a plain SCIM 2.0 vendor with users and groups and no rules of its own. Every shared option can be tried on it."""
+"""Acme: a plain SCIM 2.0 vendor with users and groups and no rules of its own, to try every shared option on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vendor does to an answer of the SCIM core before it leaves: odd ids, hidden attributes, other statuses and error bodies."""
+"""What a vendor does to an answer of the SCIM core: odd ids, hidden attributes, other statuses and error bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control API under `/_sim/`: what tests read and change in process, for people and other processes. Loopback, no token."""
+"""The control API under `/_sim/`: what tests do in process, for people and other processes. Loopback, no token."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ class Control:
         return self._sim.resources(kind)
 
     def _journal(self, request: Request, _which: str, _body: Any) -> Any:
-        return self._ledger(self._sim._journal, request)
+        return self._ledger(self._sim.record.journal, request)
 
     def _violations(self, request: Request, _which: str, _body: Any) -> Any:
-        return self._ledger(self._sim._violations, request)
+        return self._ledger(self._sim.record.violations, request)
 
     def _notices(self, request: Request, _which: str, _body: Any) -> Any:
-        return self._ledger(self._sim._notices, request)
+        return self._ledger(self._sim.record.notices, request)
 
     def _privilege_changes(self, request: Request, _which: str, _body: Any) -> Any:
-        return self._ledger(self._sim._privileges, request)
+        return self._ledger(self._sim.record.privilege_changes, request)
 
     @staticmethod
     def _ledger(ledger: Any, request: Request) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from scim2_models import (
+    URN,
     AuthenticationScheme,
     Bulk,
     ChangePassword,
@@ -30,7 +31,6 @@ from scim2_models import (
     ScimProvider,
     ServiceProviderConfig,
     Sort,
-    URN,
     User,
 )
 from scim2_server.handler import ScimHandler

@@ -47,7 +47,7 @@ class Answer:
         return b"" if self.body is None else json.dumps(self.body).encode()
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer that ends the request, not a failure
     """A rule's refusal: it ends the request with a SCIM error (RFC 7644 section 3.12)."""
 
     def __init__(self, status: int, scim_type: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
@@ -114,7 +114,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One SCIM request on its way through the rules. Rules may replace `query` and `payload`; the core sees the result."""
+    """One SCIM request on its way through the rules. Rules may replace `query` and `payload`."""
 
     request: Request
     path: str

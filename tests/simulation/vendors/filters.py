@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scim2_models import ScimFilter, SCIMException
+from scim2_models import SCIMException, ScimFilter
 from scim2_models.path import Comparison, LogicalExpr, Not, Present, ValuePath
 
 from tests.simulation.vendors.writes import CORE_URNS, attribute_key
@@ -27,7 +27,7 @@ class Term:
 
 
 def terms_of(text: str) -> tuple[Term, ...] | None:
-    """Answers with the comparisons of a filter, joined words as terms with key `or` or `not`; None when it does not parse."""
+    """Answers with the comparisons of a filter, `or` and `not` as terms of their own; None when it does not parse."""
     try:
         return tuple(_terms(ScimFilter(text).ast))
     except (SCIMException, ValueError):
@@ -62,7 +62,7 @@ def _key(path: Any, prefix: str) -> str:
 
 
 def with_quoted_values(text: str) -> str:
-    """Answers with a filter in which bare words after `eq` are quoted, as some vendors' own examples leave them bare."""
+    """Answers with a filter in which bare words after `eq` are quoted; some vendors' examples leave them bare."""
 
     def quoted(match: re.Match[str]) -> str:
         value = match["value"]

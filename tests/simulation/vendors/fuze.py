@@ -14,7 +14,7 @@ from scim2_models import URN, Extension
 from tests.simulation.vendors.exchange import Answer, Exchange, Refusal
 from tests.simulation.vendors.filters import terms_of
 from tests.simulation.vendors.options import FilterMode, VendorOptions
-from tests.simulation.vendors.rules import Rule, filter_in_mode
+from tests.simulation.vendors.rules import Rule, filter_in_mode, refuse_groups
 from tests.simulation.vendors.serving import value_at
 from tests.simulation.vendors.simulator import VendorSimulator
 from tests.simulation.vendors.storage import Json
@@ -55,14 +55,6 @@ def fuze_extension(urn: str, attribute: str, *, multi_valued: bool) -> type[Exte
         **names,
     }
     return type("FuzeUser", (Extension,), body)
-
-
-def refuse_groups(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
-    """Answers 404 for anything about groups, which this vendor does not have."""
-    if exchange.endpoint == "Groups":
-        sim.violate(sim.no_groups_rule, "groups_not_supported", exchange.method, exchange)
-        raise Refusal(404, "", "There is nothing at this path.")
-    return None
 
 
 def limit_filters(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
@@ -145,7 +137,7 @@ class FuzeSimulator(VendorSimulator):
         first, proposed = value_at(before, key), value_at(after, key)
         if first == proposed:
             return after
-        self.violate_write("F5", "entitlements_changed_after_creation", str(after.get("id")))
+        self.record.violate("F5", "entitlements_changed_after_creation", str(after.get("id")))
         if self.options.entitlements_change == "reject":
             raise Refusal(400, "mutability", f"{name} cannot change after creation.")
         custom = {k: v for k, v in (after.get(urn) or {}).items() if k != name}

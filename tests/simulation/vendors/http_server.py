@@ -71,7 +71,7 @@ class _Connection(BaseHTTPRequestHandler):
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", errors="replace")
         self.wfile.write(head if self.command == "HEAD" or answer.status in {204, 304} else head + payload)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
         """Writes nothing: the journal has every request."""
 
 

@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from tests.simulation.vendors.clock import Clock
+from tests.simulation.vendors.exchange import Exchange
+
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 @dataclass(slots=True, kw_only=True)
 class JournalEntry:
-    """One request. `status` is None while no answer was sent; `landed_late` marks a write that landed after its connection died."""
+    """One request. `status` is None while no answer was sent; `landed_late` marks a write that outlived its connection."""
 
     at: float
     method: str
@@ -77,6 +80,40 @@ class Ledger(Generic[T]):
     def as_json(self) -> list[dict[str, Any]]:
         """Answers with all rows as JSON objects."""
         return [asdict(row) for row in self.rows()]  # type: ignore[call-overload]
+
+
+class Record:
+    """Everything one vendor wrote down. Findings made while a write is committed have no method and path."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.journal: Ledger[JournalEntry] = Ledger()
+        self.violations: Ledger[Finding] = Ledger()
+        self.notices: Ledger[Finding] = Ledger()
+        self.privilege_changes: Ledger[PrivilegeChange] = Ledger()
+
+    def violate(self, rule: str, name: str, detail: str, exchange: Exchange | None = None) -> None:
+        """Records something no correct client does."""
+        self.violations.add(self._finding(rule, name, detail, exchange))
+
+    def notice(self, rule: str, name: str, detail: str, exchange: Exchange | None = None) -> None:
+        """Records something worth knowing that may happen to a correct client."""
+        self.notices.add(self._finding(rule, name, detail, exchange))
+
+    def _finding(self, rule: str, name: str, detail: str, exchange: Exchange | None) -> Finding:
+        return Finding(
+            rule=rule,
+            name=name,
+            detail=detail,
+            method=exchange.method if exchange else "",
+            path=exchange.path if exchange else "",
+            at=exchange.arrived_at if exchange else self._clock.now(),
+        )
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        for ledger in (self.journal, self.violations, self.notices, self.privilege_changes):
+            ledger.clear()
 
 
 def without_secrets(headers: list[tuple[str, str]]) -> dict[str, str]:

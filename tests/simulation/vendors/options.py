@@ -129,6 +129,9 @@ class VendorOptions:
     patch_answer: PatchAnswer = PatchAnswer.no_content
     put_supported: bool = True
     patch_supported: bool = True
+    delete_supported: bool = True
+    strict_schemas: bool = False
+    """Whether `schemas` of a POST or PUT must list the URN of every extension in the body; else 400 invalidSyntax."""
     created_status: int = 201
     no_op_patch_status: int = 204
     """400 refuses a PATCH without operations that change anything."""
@@ -157,4 +160,4 @@ class VendorOptions:
     """Requests per `rate_window_s`; None enforces nothing and only measures."""
     rate_window_s: float = 1.0
     rate_retry_after: str = "1"
-    """The Retry-After header of a refusal; empty sends none."""
+    """Retry-After of a refusal; empty sends none, `window` the seconds until a request fits again."""

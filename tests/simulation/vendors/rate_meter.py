@@ -25,6 +25,12 @@ class RateMeter:
             self.peak = max(self.peak, len(window))
             return len(window)
 
+    def frees_in(self, at: float, key: str = "", *, limit: int) -> float:
+        """Answers in how many seconds a further request would be within a limit."""
+        with self._lock:
+            window = self._arrivals.get(key, ())
+            return max(0.0, window[-limit] + self.window_s - at) if len(window) >= limit else 0.0
+
     def reset(self) -> None:
         """Forgets every arrival and the peak."""
         with self._lock:

@@ -33,17 +33,17 @@ def read_only_json(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     """Refuses a body whose media type the vendor does not take (415)."""
     sent = exchange.request.header("Content-Type").partition(";")[0].strip().lower()
     if exchange.request.body and sent not in sim.options.accepted_content_types:
-        sim.notice("C1", "content_type_refused", sent, exchange)
+        sim.record.notice("C1", "content_type_refused", sent, exchange)
         raise Refusal(415, "", "The Content-Type is not supported.")
     return None
 
 
 def allow_method(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
-    """Refuses PUT or PATCH where the vendor has none (405)."""
-    if (exchange.method == "PUT" and not sim.options.put_supported) or (
-        exchange.method == "PATCH" and not sim.options.patch_supported
-    ):
-        sim.violate("C1", "method_not_supported", exchange.method, exchange)
+    """Refuses a method the vendor does not have (405)."""
+    options = sim.options
+    supported = {"PUT": options.put_supported, "PATCH": options.patch_supported, "DELETE": options.delete_supported}
+    if not supported.get(exchange.method, True):
+        sim.record.violate("C1", "method_not_supported", exchange.method, exchange)
         raise Refusal(405, "", f"{exchange.method} is not supported.")
     return None
 
@@ -65,10 +65,31 @@ def check_attributes(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     if not unsupported:
         return None
     for touch in unsupported:
-        sim.violate(sim.unsupported_rule(touch), "unsupported_attribute", touch.label, exchange)
+        sim.record.violate(sim.unsupported_rule(touch), "unsupported_attribute", touch.label, exchange)
     if sim.options.unknown_attribute is UnknownAttribute.reject:
         raise Refusal(400, "invalidSyntax", f"Unknown attribute {unsupported[0].label}.")
     sim.rewrite(exchange, lambda touch: sim.supports(exchange.resource_type, touch))
+    return None
+
+
+def check_schemas(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
+    """Records extensions whose URN `schemas` does not list (RFC 7643 section 3), and refuses them where strict."""
+    if exchange.method not in {"POST", "PUT"} or not isinstance(exchange.payload, dict):
+        return None
+    listed = {str(urn).casefold() for urn in exchange.payload.get("schemas") or ()}
+    for key in exchange.payload:
+        if key.casefold() in {urn.casefold() for urn in sim.urns} and key.casefold() not in listed:
+            sim.record.violate(sim.schemas_rule, "extension_missing_in_schemas", key, exchange)
+            if sim.options.strict_schemas:
+                raise Refusal(400, "invalidSyntax", "schemas must list every extension in the body.")
+    return None
+
+
+def refuse_groups(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
+    """Answers 404 for anything about groups, at a vendor that has none."""
+    if exchange.endpoint == "Groups":
+        sim.record.violate(sim.no_groups_rule, "groups_not_supported", exchange.method, exchange)
+        raise Refusal(404, "", "There is nothing at this path.")
     return None
 
 
@@ -78,7 +99,7 @@ def check_booleans(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
         if touch.op == "remove" or touch.value is None or isinstance(touch.value, bool):
             continue
         if touch.path in sim.booleans and not isinstance(touch.value, (list, dict)):
-            sim.violate("C7", "boolean_sent_as_other_type", touch.label, exchange)
+            sim.record.violate("C7", "boolean_sent_as_other_type", touch.label, exchange)
             if sim.options.type_check is TypeCheck.strict:
                 raise Refusal(400, "invalidValue", f"{touch.label} must be a JSON boolean.")
     return None
@@ -88,7 +109,7 @@ def check_emails(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     """Refuses an e-mail value that has no @ (RFC 7643 section 4.1.2)."""
     for touch in exchange.touches:
         if touch.path == "emails.value" and isinstance(touch.value, str) and "@" not in touch.value:
-            sim.violate("C7", "malformed_email", touch.label, exchange)
+            sim.record.violate("C7", "malformed_email", touch.label, exchange)
             raise Refusal(400, "invalidValue", "emails.value must be an e-mail address.")
     return None
 
@@ -142,10 +163,10 @@ def apply_filter_mode(sim: VendorSimulator, exchange: Exchange) -> Answer | None
 def filter_in_mode(
     sim: VendorSimulator, exchange: Exchange, *, mode: FilterMode, rule: str, name: str
 ) -> Answer | None:
-    """Treats the request's filter in a mode; anything but `honour` is a violation: the client should not have filtered."""
+    """Treats the request's filter in a mode; anything but `honour` is a violation."""
     if mode is FilterMode.honour:
         return None
-    sim.violate(rule, name, exchange.query["filter"].partition(" ")[0], exchange)
+    sim.record.violate(rule, name, exchange.query["filter"].partition(" ")[0], exchange)
     if mode is FilterMode.reject:
         raise Refusal(400, "invalidFilter", "This attribute cannot be filtered.")
     terms = terms_of(exchange.query.pop("filter")) or ()
@@ -157,7 +178,7 @@ def filter_in_mode(
 
 
 def catch_wrong_account(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
-    """Catches a client that took the first hit of an ignored filter: it gives somebody else's account the key it asked for."""
+    """Catches a client that took the first hit of an ignored filter: it gives another's account the asked key."""
     if exchange.method not in {"PUT", "PATCH"} or exchange.resource_id is None or exchange.endpoint != "Users":
         return None
     asked = sim.decoys.get(exchange.resource_id, set())
@@ -165,7 +186,7 @@ def catch_wrong_account(sim: VendorSimulator, exchange: Exchange) -> Answer | No
         if touch.path in {"username", "emails.value"} and str(touch.value).lower() in asked:
             stored = sim.storage.find("User", exchange.resource_id) or {}
             if str(touch.value).lower() not in keys_of(stored):
-                sim.violate("F2", "updated_a_user_whose_key_differs", exchange.resource_id, exchange)
+                sim.record.violate("F2", "updated_a_user_whose_key_differs", exchange.resource_id, exchange)
                 return None
     return None
 
@@ -185,13 +206,13 @@ def check_members(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     members = [touch for touch in exchange.touches if touch.path == "members.value"]
     limit = sim.options.members_per_request
     if limit is not None and len(members) > limit:
-        sim.violate("C8", "too_many_members", str(len(members)), exchange)
+        sim.record.violate("C8", "too_many_members", str(len(members)), exchange)
         raise Refusal(413, "tooMany", f"At most {limit} members per request.")
     if sim.options.check_members:
         for touch in members:
             known = any(sim.storage.is_visible(name, str(touch.value)) for name in ("User", "Group"))
             if touch.op != "remove" and not known:
-                sim.notice(sim.member_rule, "unknown_member", str(touch.value), exchange)
+                sim.record.notice(sim.member_rule, "unknown_member", str(touch.value), exchange)
                 raise Refusal(400, "invalidValue", "A member is not an existing user.")
     return None
 
@@ -202,7 +223,7 @@ def _treat_remove_value(sim: VendorSimulator, exchange: Exchange, operation: dic
         return
     if sim.options.remove_value is RemoveValue.select:
         return
-    sim.violate("C8", "remove_with_value", str(operation.get(fields.get("path", ""), "")), exchange)
+    sim.record.violate("C8", "remove_with_value", str(operation.get(fields.get("path", ""), "")), exchange)
     if sim.options.remove_value is RemoveValue.reject:
         raise Refusal(400, "invalidValue", "A remove operation takes no value.")
     del operation[fields["value"]]
@@ -221,6 +242,7 @@ SHARED_RULES = (
     Rule(id="C1", check=read_only_json),
     Rule(id="C1", check=allow_method),
     Rule(id="C7", check=read_entra_booleans),
+    Rule(id="C5", check=check_schemas),
     Rule(id="C5", check=check_attributes),
     Rule(id="C7", check=check_booleans),
     Rule(id="C7", check=check_emails),
@@ -243,7 +265,7 @@ class Supported:
 
     @classmethod
     def of(cls, rows: tuple[str, ...], *, urns: tuple[str, ...]) -> Supported:
-        """Answers with the set for rows such as `emails[type eq "work"].value`. Raises ValueError on a malformed row."""
+        """Answers with the set for rows such as `emails[type eq "work"].value`. Raises ValueError on a bad row."""
         keys: set[str] = set()
         kinds: dict[str, set[str]] = {}
         for row in rows:

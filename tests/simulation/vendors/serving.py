@@ -50,11 +50,11 @@ def carried_out(sim: VendorSimulator, exchange: Exchange, count: int) -> Answer:
     """Answers a request that no fault stopped, `count` being the requests in the rate window."""
     try:
         authenticate(sim, exchange)
-        limit = sim.options.rate_limit
-        if sim.rate_ceiling is not None and count > sim.rate_ceiling:
-            sim.violate(sim.rate_rule, "rate_exceeded", str(count), exchange)
+        ceiling, limit = sim.ceiling(), sim.enforced_rate()
+        if ceiling is not None and count > ceiling:
+            sim.record.violate(sim.rate_rule, "rate_exceeded", str(count), exchange)
         if limit is not None and count > limit:
-            return sim.throttled(count, exchange)
+            return sim.throttled(exchange)
         with sim.storage.lock:
             answer = _served(sim, exchange)
     except Refusal as refusal:
@@ -67,7 +67,7 @@ def authenticate(sim: VendorSimulator, exchange: Exchange) -> None:
     grant = sim.tokens.find(bearer_of(exchange))
     reason = "unknown" if grant is None else grant.refusal(exchange.arrived_at)
     if grant is None or reason:
-        sim.notice("C2", f"{reason}_token", exchange.endpoint, exchange)
+        sim.record.notice("C2", f"{reason}_token", exchange.endpoint, exchange)
         raise Refusal(401, "", "The token is not valid.", headers={"WWW-Authenticate": "Bearer"})
     grant.last_used_at = exchange.arrived_at
     exchange.grant = grant
@@ -91,7 +91,7 @@ def _check_path(sim: VendorSimulator, exchange: Exchange) -> None:
     known = ENDPOINTS.get(sent.casefold(), "")
     wanted = {PathCase.sensitive: known, PathCase.lower: known.lower()}.get(sim.options.path_case, sent)
     if sent != wanted:
-        sim.violate("C8", "path_case", sent, exchange)
+        sim.record.violate("C8", "path_case", sent, exchange)
         raise Refusal(404, "", "There is nothing at this path.")
     if exchange.endpoint in DISCOVERY and not sim.options.discovery:
         raise Refusal(404, "", "There is nothing at this path.")

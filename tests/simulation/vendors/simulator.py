@@ -8,6 +8,7 @@ lock, so a vendor decides on one write at a time.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from tests.simulation.vendors.exchange import Answer, Delivery, Exchange, Refusa
 from tests.simulation.vendors.faulting import carried_out_with_faults
 from tests.simulation.vendors.faults import FaultKind, Faults
 from tests.simulation.vendors.http_server import HttpServer
-from tests.simulation.vendors.journal import Finding, JournalEntry, Ledger, PrivilegeChange, without_secrets
+from tests.simulation.vendors.journal import Finding, JournalEntry, PrivilegeChange, Record, without_secrets
 from tests.simulation.vendors.options import IdShape, PatchAnswer, VendorOptions
 from tests.simulation.vendors.rate_meter import RateMeter
 from tests.simulation.vendors.rules import Rule, Supported, rewritten
@@ -46,11 +47,12 @@ class VendorSimulator:
     member_rule: ClassVar[str] = "C8"
     rules: ClassVar[tuple[Rule, ...]] = ()
     """The vendor's own request rules; they come before the shared ones."""
+    schemas_rule: ClassVar[str] = "C5"
     no_groups_rule: ClassVar[str] = "C8"
     rate_per_token: ClassVar[bool] = False
     rate_rule: ClassVar[str] = "C6"
     rate_ceiling: ClassVar[int | None] = None
-    """Requests per window a correct client keeps to, whether or not the server enforces it."""
+    """Requests per window a correct client keeps to even where `options.rate_limit` enforces nothing."""
     options_type: ClassVar[type[VendorOptions]] = VendorOptions
 
     def __init__(
@@ -61,10 +63,7 @@ class VendorSimulator:
         self.faults = Faults()
         self.tokens = Tokens()
         self.token = self.tokens.issue("primary", used_at=self.clock.now())
-        self._journal: Ledger[JournalEntry] = Ledger()
-        self._violations: Ledger[Finding] = Ledger()
-        self._notices: Ledger[Finding] = Ledger()
-        self._privileges: Ledger[PrivilegeChange] = Ledger()
+        self.record = Record(self.clock)
         self._late: list[Callable[[], None]] = []
         self._seed = seed
         self.decoys: dict[str, set[str]] = {}
@@ -119,10 +118,31 @@ class VendorSimulator:
     def authorize(self, exchange: Exchange) -> None:
         """Refuses a request whose token lacks a right."""
 
-    def throttled(self, count: int, exchange: Exchange) -> Answer:
+    def enforced_rate(self) -> int | None:
+        """Answers with the requests per window the vendor serves, None for any number."""
+        return self.options.rate_limit
+
+    def ceiling(self) -> int | None:
+        """Answers with the requests per window a correct client keeps to, whether or not the vendor enforces it."""
+        return self.options.rate_limit if self.options.rate_limit is not None else self.rate_ceiling
+
+    def throttled(self, exchange: Exchange) -> Answer:
         """Answers a request above the rate limit."""
-        headers = {"Retry-After": self.options.rate_retry_after} if self.options.rate_retry_after else {}
-        return Refusal(429, "", "Too many requests.", headers=headers).answer()
+        return Refusal(429, "", "Too many requests.", headers=self.retry_after(exchange)).answer()
+
+    def retry_after(self, exchange: Exchange) -> dict[str, str]:
+        """Answers with the Retry-After header of a refused request."""
+        wanted = self.options.rate_retry_after
+        if wanted == "window":
+            limit = self.enforced_rate() or 1
+            wanted = str(
+                math.ceil(self.window.frees_in(exchange.arrived_at, self.rate_key(exchange), limit=limit)) or 1
+            )
+        return {"Retry-After": wanted} if wanted else {}
+
+    def rate_key(self, exchange: Exchange) -> str:
+        """Answers with what the rate limit is counted by."""
+        return bearer_of(exchange) if self.rate_per_token else ""
 
     # -- running
 
@@ -158,22 +178,22 @@ class VendorSimulator:
     @property
     def journal(self) -> list[JournalEntry]:
         """Answers with every request so far, oldest first."""
-        return self._journal.rows()
+        return self.record.journal.rows()
 
     @property
     def violations(self) -> list[Finding]:
         """Answers with every rule broken so far: things no correct client does."""
-        return self._violations.rows()
+        return self.record.violations.rows()
 
     @property
     def notices(self) -> list[Finding]:
         """Answers with what is worth knowing but may happen to a correct client."""
-        return self._notices.rows()
+        return self.record.notices.rows()
 
     @property
     def privilege_changes(self) -> list[PrivilegeChange]:
         """Answers with every change of an attribute that gives or takes rights."""
-        return self._privileges.rows()
+        return self.record.privilege_changes.rows()
 
     @property
     def peak_rate(self) -> int:
@@ -195,8 +215,7 @@ class VendorSimulator:
         self.faults.clear()
         self._late.clear()
         self.decoys.clear()
-        for ledger in (self._journal, self._violations, self._notices, self._privileges):
-            ledger.clear()
+        self.record.clear()
         self.per_second.reset()
         self.window.reset()
         self._start_empty()
@@ -209,23 +228,6 @@ class VendorSimulator:
         return len(late)
 
     # -- what rules use
-
-    def violate(self, rule: str, name: str, detail: str, exchange: Exchange) -> None:
-        """Records something no correct client does."""
-        self._violations.add(self._finding(rule, name, detail, exchange))
-
-    def violate_write(self, rule: str, name: str, detail: str) -> None:
-        """Records a violation found while a write is committed, where the request is not at hand."""
-        self._violations.add(Finding(rule=rule, name=name, detail=detail, method="", path="", at=self.clock.now()))
-
-    def notice(self, rule: str, name: str, detail: str, exchange: Exchange) -> None:
-        """Records something worth knowing."""
-        self._notices.add(self._finding(rule, name, detail, exchange))
-
-    def _finding(self, rule: str, name: str, detail: str, exchange: Exchange) -> Finding:
-        return Finding(
-            rule=rule, name=name, detail=detail, method=exchange.method, path=exchange.path, at=exchange.arrived_at
-        )
 
     def supports(self, resource_type: str, touch: Touch) -> bool:
         """Answers whether the vendor has an attribute. What every resource has is always there."""
@@ -247,7 +249,7 @@ class VendorSimulator:
 
         def land() -> None:
             answer = carry_out()
-            self._journal.add(
+            self.record.journal.add(
                 JournalEntry(
                     at=self.clock.now(),
                     method=exchange.method,
@@ -265,7 +267,7 @@ class VendorSimulator:
         old, new = value_at(before, attribute), value_at(after, attribute)
         if (old or None) == (new or None):
             return
-        self._privileges.add(
+        self.record.privilege_changes.add(
             PrivilegeChange(
                 at=self.clock.now(),
                 resource_id=str(after.get("id") or ""),
@@ -297,7 +299,7 @@ class VendorSimulator:
         if exchange is None:
             raw = b"<html><body><h1>404 Not Found</h1></body></html>"
             return Answer(status=404, raw=raw, headers={"Content-Type": "text/html"})
-        entry = self._journal.add(
+        entry = self.record.journal.add(
             JournalEntry(
                 at=exchange.arrived_at,
                 method=exchange.method,
@@ -308,7 +310,7 @@ class VendorSimulator:
             )
         )
         self.per_second.arrived(exchange.arrived_at)
-        count = self.window.arrived(exchange.arrived_at, bearer_of(exchange) if self.rate_per_token else "")
+        count = self.window.arrived(exchange.arrived_at, self.rate_key(exchange))
         answer, entry.fault = carried_out_with_faults(self, exchange, lambda: carried_out(self, exchange, count))
         entry.status = answer.status if answer.delivery is Delivery.send else None
         return answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 CORE_URNS = ("urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:core:2.0:Group")
@@ -21,7 +21,7 @@ _TERM = re.compile(r'(?P<name>[\w.$-]+)\s+eq\s+(?:"(?P<text>[^"]*)"|(?P<word>[^\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
-    """One attribute a request writes. `type` is the `type` of the multi-valued element it belongs to, when it says so."""
+    """One attribute a request writes. `type` is that of the multi-valued element it belongs to, when it says so."""
 
     op: str
     """`set` for POST and PUT; `add`, `replace` or `remove` for PATCH."""
@@ -87,7 +87,7 @@ Keep = Callable[[Touch], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """A walk over a request body. `keep` sees each touch; the walk's result is the body without the touches it refused."""
+    """A walk over a request body. `keep` sees each touch; what it refuses is left out of the result."""
 
     urns: tuple[str, ...]
     keep: Keep
@@ -134,7 +134,7 @@ class Walk:
 
     def _complex(self, touch: Touch, value: dict[str, Any]) -> Any:
         kind = touch.type or next((str(v) for k, v in value.items() if k.casefold() == "type"), "")
-        kept = {k: v for k, v in value.items() if self.keep(_with(touch, value=v, sub=k, type=kind))}
+        kept = {k: v for k, v in value.items() if self.keep(_with(touch, value=v, sub=k, kind=kind))}
         lonely = kept and all(k.casefold() in {"type", "primary"} for k in kept) and len(kept) < len(value)
         return GONE if (value and not kept) or lonely else kept
 
@@ -179,16 +179,12 @@ GONE: Any = object()
 """Marks a value of which nothing was kept."""
 
 
-def _with(touch: Touch, *, value: Any, sub: str | None = None, type: str | None = None) -> Touch:
-    return Touch(
-        op=touch.op,
-        urn=touch.urn,
-        name=touch.name,
-        sub=touch.sub if sub is None else sub,
-        type=touch.type if type is None else type,
-        selector=touch.selector,
+def _with(touch: Touch, *, value: Any, sub: str | None = None, kind: str | None = None) -> Touch:
+    return replace(
+        touch,
         value=value,
-        raw=touch.raw,
+        sub=touch.sub if sub is None else sub,
+        type=touch.type if kind is None else kind,
     )
 
 
