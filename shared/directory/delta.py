@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
+OBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
 """Ids of directory objects are GUIDs. Anything else from outside must at least be harmless in keys and paths."""
 
 USER_TYPE = "#microsoft.graph.user"
@@ -115,21 +115,28 @@ def read_group_changes(page: Mapping[str, Any]) -> list[GroupChange]:
 
 def read_member_ids(objects: Iterable[Mapping[str, Any]]) -> list[str]:
     """The user ids in a page of a group's members; nested groups, devices and service principals do not count."""
-    return [_id(found) for found in objects if found.get("@odata.type", USER_TYPE) == USER_TYPE]
+    return [_id(found) for found in objects if _is_usable(found) and found.get("@odata.type", USER_TYPE) == USER_TYPE]
+
+
+def count_unusable(page: Mapping[str, Any]) -> int:
+    """How many objects of a page have no usable id. They are left out: one bad object must not stop the others."""
+    objects = page.get("value")
+    return sum(not _is_usable(found) for found in objects) if isinstance(objects, list) else 0
 
 
 def _objects(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     objects = page.get("value")
-    if not isinstance(objects, list) or not all(isinstance(found, dict) for found in objects):
+    if not isinstance(objects, list):
         raise PageError("a delta page must have a list of objects")
-    return objects
+    return [found for found in objects if _is_usable(found)]
+
+
+def _is_usable(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("id"), str) and bool(OBJECT_ID.fullmatch(found["id"]))
 
 
 def _id(found: Mapping[str, Any]) -> str:
-    object_id = found.get("id")
-    if not isinstance(object_id, str) or not _ID.fullmatch(object_id):
-        raise PageError("an object of the page has no usable id")
-    return object_id
+    return str(found["id"])
 
 
 def _removal(found: Mapping[str, Any]) -> Removal | None:
@@ -157,10 +164,10 @@ def _members(found: Mapping[str, Any]) -> list[tuple[str, bool]]:
     members = found.get("members@delta")
     if members is None:
         return []
-    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+    if not isinstance(members, list):
         raise PageError("a group's membership changes are no list of objects")
     return [
         (_id(member), "@removed" not in member)
         for member in members
-        if member.get("@odata.type", USER_TYPE) == USER_TYPE
+        if _is_usable(member) and member.get("@odata.type", USER_TYPE) == USER_TYPE
     ]

@@ -158,8 +158,7 @@ class Graph:
         from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
         absolute = url if "://" in url else self._base_url + url
-        if _origin(absolute) != self._origin:
-            raise ForeignLink(f"a link from Microsoft Graph leads to another host than {self._origin[1]}; not followed")
+        self.require_own(absolute)
         self._graph()
         request = RequestInformation()
         request.http_method = Method.GET
@@ -174,6 +173,11 @@ class Graph:
             # The SDK lets httpx, h2, azure-identity and its own exceptions through; none of them is ours to decide on.
             raise _unavailable(error) from error
         return _parse(body)
+
+    def require_own(self, link: str) -> None:
+        """Raise ForeignLink unless the link's origin is the configured Graph host."""
+        if _origin(link) != self._origin:
+            raise ForeignLink(f"a link from Microsoft Graph leads to another host than {self._origin[1]}; not followed")
 
     def _graph(self) -> GraphServiceClient:
         if self._client is None:
@@ -251,6 +255,21 @@ def _parse(body: Any) -> dict[str, Any]:
         raise GraphUnavailable("an answer of Microsoft Graph was cut short or is no JSON") from None
     if not isinstance(document, dict):
         raise GraphUnavailable("an answer of Microsoft Graph is no JSON object")
+    if b"\\ud" in body.lower():
+        document = _without_lone_surrogates(document)
     if "value" in document and not isinstance(document["value"], list):
         raise GraphUnavailable("a page of Microsoft Graph has no list of objects")
     return document
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """Half an escaped emoji is legal JSON and no legal text: storage and vendors would refuse it."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_without_lone_surrogates(entry) for entry in value]
+        case dict():
+            return {name: _without_lone_surrogates(entry) for name, entry in value.items()}
+        case _:
+            return value

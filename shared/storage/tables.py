@@ -9,8 +9,9 @@ Writes are sent once: a repeated conditional write that had landed answers 412, 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +26,8 @@ TRANSACTION_LIMIT = 100
 
 TEXT_LIMIT = 32_000
 """Characters that one property holds with a margin under the service's 32 Ki UTF-16 units."""
+
+_TRANSACTION_CHARACTERS = 1_000_000
 
 _FORBIDDEN = frozenset('/\\#?%"')
 
@@ -118,7 +121,14 @@ def encode_key(text: str) -> str:
     )
 
 
-def split_text(name: str, text: str, *, parts: int = 8) -> dict[str, str]:
+def decode_key(key: str) -> str:
+    """Answer the text that `encode_key` made a key of."""
+    if "!" not in key:
+        return key
+    return re.sub(r"(?:!([0-9a-f]{2}))+", lambda run: bytes.fromhex(run[0].replace("!", "")).decode(), key)
+
+
+def split_text(name: str, text: str, *, parts: int = 24) -> dict[str, str]:
     """Spread a long text over `name`, `name_1`, ... because one property holds 32 Ki characters.
 
     Every part is written, an unused one not at all, so rows that use this are replaced, never merged.
@@ -229,8 +239,11 @@ class Tables:
     async def commit_all(
         self, write: DurableWrite, table: str, partition: str, operations: Sequence[Operation], *, parallel: int = 4
     ) -> None:
-        """Commit any number of operations on different rows, in transactions of 100, a few at a time."""
-        batches = [operations[at : at + TRANSACTION_LIMIT] for at in range(0, len(operations), TRANSACTION_LIMIT)]
+        """Commit any number of operations on different rows, in transactions of 100, a few at a time.
+
+        Two neighbours at an even position share a transaction, so a pair can be written together or not at all.
+        """
+        batches = list(_batches(operations))
         for at in range(0, len(batches), parallel):
             await gather_all(
                 [self.commit(write, table, partition, batch) for batch in batches[at : at + parallel]],
@@ -264,6 +277,19 @@ class Tables:
         return self._clients[table]
 
 
+def _batches(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+    """Split into transactions, by count and by size (a transaction holds 4 MiB; a character may take 3 bytes)."""
+    start, size = 0, 0
+    for at in range(0, len(operations), 2):
+        pair = sum(len(value) for step in operations[at : at + 2] for value in step.values.values() if isinstance(value, str))
+        if at > start and (at - start >= TRANSACTION_LIMIT or size + pair > _TRANSACTION_CHARACTERS):
+            yield operations[start:at]
+            start, size = at, 0
+        size += pair
+    if start < len(operations):
+        yield operations[start:]
+
+
 async def gather_all(awaitables: Sequence[Any]) -> list[Any]:
     """Await all, also when one fails, then raise the first failure: nothing keeps running behind our back."""
     results = await asyncio.gather(*awaitables, return_exceptions=True)
@@ -275,7 +301,7 @@ async def gather_all(awaitables: Sequence[Any]) -> list[Any]:
 
 def _row(found: Mapping[str, Any]) -> Row:
     values = {name: value for name, value in found.items() if name not in ("PartitionKey", "RowKey")}
-    return Row(found["RowKey"], values, str(found.metadata["etag"]))  # type: ignore[attr-defined]
+    return Row(decode_key(found["RowKey"]), values, str(found.metadata["etag"]))  # type: ignore[attr-defined]
 
 
 def _quote(text: str) -> str:

@@ -1,0 +1,183 @@
+"""The one checkpoint row: all streams' links, the puller's epoch and lease, and what still has to be queued.
+
+It is the only thing that says how far the directory was read, so it moves last: everything it covers is in storage
+before it is written. Every write is conditional on the ETag of the read before it; whoever loses stops (protocol H10).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.clock import read_instant, write_instant
+from shared.provisioning.accounts import Number, make_number
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation, Tables, split_text
+
+CHECKPOINT = "checkpoint"
+_PARTITION = "directory"
+_KEY = "streams"
+
+
+class LeaseLost(Exception):
+    """Another puller took over, or the lease is too short to go on. Nothing is lost: the page is read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamState:
+    """How far one stream was read."""
+
+    link: str = ""
+    """Next link inside a round, delta link between rounds; empty before the first round."""
+    round: str = ""
+    """Id of the full round in progress, stamped on every mirror row it sees; empty between full rounds."""
+    first: bool = False
+    """The full round in progress is the first one ever: nothing can be in the mirror that it has not written."""
+    select: str = ""
+    """Hash of the properties the link tracks; another selection needs another round."""
+    saved_at: datetime | None = None
+    digests: dict[str, str] = field(default_factory=dict)
+    """Assignments: content hash per bucket of the last complete list."""
+    marked: dict[str, str] = field(default_factory=dict)
+    """Assignments: bucket -> instant from which its marked principals can be confirmed as gone."""
+    principal: str = ""
+    """Assignments: the service principal the list belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The checkpoint row as read."""
+
+    etag: str = ""
+    epoch: int = 0
+    lease_token: str = ""
+    lease_until: datetime | None = None
+    saved: str = ""
+    """The last page attempt whose raise and messages are durable."""
+    blocked_until: datetime | None = None
+    """Graph asked us to wait until then."""
+    streams: dict[str, StreamState] = field(default_factory=dict)
+    configs: dict[str, str] = field(default_factory=dict)
+    """Application -> configuration hash its rows were last raised for."""
+    backlog: dict[str, str] = field(default_factory=dict)
+    """Application -> row key after which the top-up goes on; present while rows wait for a message."""
+
+    def stream(self, name: str) -> StreamState:
+        """The state of a stream; one never read is empty."""
+        return self.streams.get(name, StreamState())
+
+    def with_stream(self, name: str, state: StreamState) -> Checkpoint:
+        """The checkpoint with one stream moved."""
+        return replace(self, streams={**self.streams, name: state})
+
+    def with_backlog(self, app: str, cursor: str | None) -> Checkpoint:
+        """The checkpoint with an application's backlog noted, or (None) gone."""
+        backlog = {name: at for name, at in self.backlog.items() if name != app}
+        return replace(self, backlog=backlog if cursor is None else {**backlog, app: cursor})
+
+
+class Checkpoints:
+    """Reads and writes the checkpoint row."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def read(self) -> Checkpoint:
+        """Read the row; an absent one is a checkpoint that never moved."""
+        row = await self._tables.read(CHECKPOINT, _PARTITION, _KEY)
+        if row is None:
+            return Checkpoint()
+        state: dict[str, Any] = json.loads(row.text("state") or "{}")
+        return Checkpoint(
+            etag=row.etag,
+            epoch=int(state.get("epoch", 0)),
+            lease_token=str(row.values.get("lease_token", "")),
+            lease_until=read_instant(str(row.values.get("lease_until", ""))),
+            saved=str(state.get("saved", "")),
+            blocked_until=read_instant(str(state.get("blocked_until", ""))),
+            streams={name: _read_stream(columns) for name, columns in state.get("streams", {}).items()},
+            configs=state.get("configs", {}),
+            backlog=state.get("backlog", {}),
+        )
+
+    async def write(self, write: DurableWrite, checkpoint: Checkpoint) -> Checkpoint:
+        """Write the row over the version that was read; answer it with the new ETag. Raises StorageConflict."""
+        state = {
+            "epoch": checkpoint.epoch,
+            "saved": checkpoint.saved,
+            "blocked_until": _instant(checkpoint.blocked_until),
+            "streams": {name: _write_stream(stream) for name, stream in checkpoint.streams.items()},
+            "configs": checkpoint.configs,
+            "backlog": checkpoint.backlog,
+        }
+        values = {
+            **split_text("state", json.dumps(state, separators=(",", ":")), parts=16),
+            "lease_token": checkpoint.lease_token,
+            "lease_until": _instant(checkpoint.lease_until),
+        }
+        operation = (
+            Operation.replace(_KEY, values, etag=checkpoint.etag) if checkpoint.etag else Operation.insert(_KEY, values)
+        )
+        etags = await self._tables.commit(write, CHECKPOINT, _PARTITION, [operation])
+        return replace(checkpoint, etag=etags[_KEY])
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """The puller's own view of its lease: measured on the monotonic clock from before the write that took it."""
+
+    token: str
+    ends_at: float
+    length: timedelta
+    margin_s: float
+    """Storage time-out and some: with less than this left, the next write may land after the lease."""
+
+    def require(self, monotonic: float) -> None:
+        """Raise LeaseLost when too little is left to start another write."""
+        if self.ends_at - monotonic <= self.margin_s:
+            raise LeaseLost("the puller's lease is nearly over; the page is read again at the next run")
+
+    def is_half_over(self, monotonic: float) -> bool:
+        """Whether it is time to renew."""
+        return self.ends_at - monotonic < self.length.total_seconds() / 2
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The numbers of one puller epoch, never used before and never again."""
+
+    epoch: int
+    n: int = 0
+
+    def next(self) -> Number:
+        """The number of the next page attempt."""
+        self.n += 1
+        return make_number(self.epoch, self.n)
+
+    def last(self) -> Number:
+        """The number used last; before the first one, a number below all of this epoch."""
+        return make_number(self.epoch, self.n)
+
+
+def _instant(at: datetime | None) -> str:
+    return write_instant(at) if at else ""
+
+
+def _read_stream(columns: dict[str, Any]) -> StreamState:
+    return StreamState(**{**columns, "saved_at": read_instant(columns.get("saved_at", ""))})
+
+
+def _write_stream(state: StreamState) -> dict[str, Any]:
+    columns = {
+        "link": state.link,
+        "round": state.round,
+        "first": state.first,
+        "select": state.select,
+        "saved_at": _instant(state.saved_at),
+        "digests": state.digests,
+        "marked": state.marked,
+        "principal": state.principal,
+    }
+    return {name: value for name, value in columns.items() if value}

@@ -1,0 +1,319 @@
+"""The deletion guard (protocol steps 12 to 16): how many accounts may lose access before a person is asked.
+
+It is enforced where a destructive plan is made: without a permit in its row no consumer sends one. This module only
+decides when staged rows get their permits: all that are staged, together, at the end of a round, and only while the
+count of the rolling day stays under the application's thresholds. Otherwise they are held, everything else goes on,
+and nothing but a person, or the return of the people concerned, ends the hold.
+
+Marker rows `staged:<account key>` list what is staged, so that a release reads the leavers and not the application.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shared import telemetry
+from shared.clock import Clock, read_instant, write_instant
+from shared.config.applications import Application
+from shared.config.provisioning_file import DeletionGuard
+from shared.provisioning.accounts import (
+    ACCOUNTS,
+    GUARD_KEY,
+    Account,
+    AccountState,
+    IntentKind,
+    ResourceKind,
+    read_account,
+    released_number,
+    write_columns,
+)
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message, Queues
+from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+
+WINDOW = timedelta(days=1)
+"""Releases older than this no longer count."""
+
+POPULATION_LIFE = timedelta(days=1)
+"""The number of linked accounts is counted again after this."""
+
+RELEASE_BATCH = 49
+"""Accounts per release transaction: two operations each and the guard row make 99."""
+
+RELEASE_TRIES = 4
+"""After as many conflicts with consumers the next look goes on; what is staged stays staged."""
+
+STAGED_PREFIX = "staged:"
+
+
+class Verdict(StrEnum):
+    """What the guard decides about what is staged."""
+
+    NOTHING = "nothing"
+    """Nothing that counts is staged."""
+    RELEASE = "release"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """The guard row of one application."""
+
+    etag: str = ""
+    releases: tuple[tuple[datetime, int], ...] = ()
+    held_up_to: str = ""
+    """List number of the hold: the highest staged number it holds; empty: no hold stands."""
+    held_since: datetime | None = None
+    population: int = 0
+    counted_at: datetime | None = None
+
+    def released_since(self, instant: datetime) -> int:
+        """How many permits were given since then."""
+        return sum(count for at, count in self.releases if at >= instant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What one look of the guard did."""
+
+    verdict: Verdict
+    staged: int
+    released: int = 0
+
+
+def judge_release(thresholds: DeletionGuard, *, released: int, staged: int, population: int) -> Verdict:
+    """Whether `staged` more accounts may lose access. Pure.
+
+    The percentage counts only from `min_population` linked accounts on; the absolute threshold always.
+    """
+    if staged == 0:
+        return Verdict.NOTHING
+    total = released + staged
+    if total > thresholds.max_count:
+        return Verdict.HOLD
+    if population >= thresholds.min_population and total > population * thresholds.max_percent / 100:
+        return Verdict.HOLD
+    return Verdict.RELEASE
+
+
+def needs_population(thresholds: DeletionGuard, total: int) -> bool:
+    """Whether the percentage could matter for this many; if not, nobody has to count the accounts."""
+    return total > thresholds.min_population * thresholds.max_percent / 100
+
+
+def counts(account: Account) -> bool:
+    """Whether a staged row counts: it has, or may have, an account, and is not known to be switched off already.
+
+    A row that a consumer staged itself (state held) always counts: it planned a disable or a delete just now.
+    """
+    may_exist = bool(account.target_id) or (account.intent is not None and account.intent.kind is IntentKind.CREATE)
+    switched_off = account.state is AccountState.DISABLED and account.intent is None
+    return may_exist and not switched_off
+
+
+def staged_key(account_key: str) -> str:
+    """The marker row of a staged account."""
+    return STAGED_PREFIX + account_key
+
+
+class GuardKeeper:
+    """Releases or holds what is staged. Safe to run twice and beside itself: every write carries the guard's ETag."""
+
+    def __init__(self, *, tables: Tables, queues: Queues, clock: Clock) -> None:
+        self._tables = tables
+        self._queues = queues
+        self._clock = clock
+
+    async def release(self, application: Application) -> Release:
+        """Give permits to all that is staged, or hold it (steps 13 and 14). Idempotent."""
+        for _ in range(RELEASE_TRIES):
+            try:
+                return await self._release(application)
+            except StorageConflict:
+                continue
+        return Release(verdict=Verdict.NOTHING, staged=0)
+
+    async def _release(self, application: Application) -> Release:
+        rows = await self._tables.read_range(
+            ACCOUNTS, application.name, first=STAGED_PREFIX, before=STAGED_PREFIX[:-1] + ";"
+        )
+        if not rows:
+            return Release(verdict=Verdict.NOTHING, staged=0)
+        guard = await self._read_guard(application.name)
+        accounts = await self._read_accounts(application, [row.key for row in rows])
+        now = self._clock.now()
+        staged = [account for account in accounts if account.staged]
+        counted = [account for account in staged if counts(account)]
+        released = guard.released_since(now - WINDOW)
+        if needs_population(application.deletion_guard, released + len(counted)):
+            guard = await self._with_population(application, guard)
+        verdict = judge_release(
+            application.deletion_guard, released=released, staged=len(counted), population=guard.population
+        )
+        await self._forget_markers(application.name, [a for a in accounts if not a.staged])
+        still_held = any(account.staged <= guard.held_up_to for account in counted)
+        if verdict is Verdict.HOLD or still_held:
+            # A hold never ends by time: while it stands a window that rolls on releases nothing (step 14).
+            await self._hold(application, guard, counted)
+            return Release(verdict=Verdict.HOLD, staged=len(counted))
+        if guard.held_up_to:
+            guard = replace(guard, held_up_to="", held_since=None)
+        uncounted = [account for account in staged if account not in counted]
+        await self._permit(application, guard, counted, uncounted)
+        return Release(verdict=verdict, staged=len(counted), released=len(counted))
+
+    async def _permit(
+        self, application: Application, guard: Guard, counted: list[Account], uncounted: list[Account]
+    ) -> None:
+        """Permit the counted rows and take the mark off the others, 49 a transaction, then enqueue."""
+        now = self._clock.now()
+        everyone = counted + uncounted
+        for at in range(0, len(everyone), RELEASE_BATCH):
+            batch = everyone[at : at + RELEASE_BATCH]
+            permitted = [account for account in batch if account in counted]
+            guard = _counted(guard, now, len(permitted))
+            operations = [_guard_operation(guard)]
+            for account in batch:
+                operations += _release_operations(account, permitted=account in permitted, now=now)
+            etags = await self._tables.commit(DurableWrite.GUARD_RELEASE, ACCOUNTS, application.name, operations)
+            guard = replace(guard, etag=etags[GUARD_KEY])
+            await gather_all(
+                [
+                    self._queues.send(
+                        DurableWrite.GUARD_ENQUEUE,
+                        Message(app=application.name, kind=account.kind, id=account.source_id),
+                        first=True,
+                    )
+                    for account in batch
+                ]
+            )
+        if counted:
+            telemetry.emit(telemetry.Event.DELETIONS_RELEASED, application=application.name, count=len(counted))
+
+    async def _hold(self, application: Application, guard: Guard, counted: list[Account]) -> None:
+        """Note the hold and its list number; alert once, when it begins."""
+        list_number = max(account.staged for account in counted)
+        if guard.held_up_to == list_number:
+            return
+        begins = not guard.held_up_to
+        held = replace(guard, held_up_to=list_number, held_since=guard.held_since or self._clock.now())
+        await self._tables.commit(DurableWrite.GUARD_HOLD, ACCOUNTS, application.name, [_guard_operation(held)])
+        if begins:
+            telemetry.emit(
+                telemetry.Event.DELETIONS_HELD,
+                application=application.name,
+                count=len(counted),
+                max_count=application.deletion_guard.max_count,
+                max_percent=application.deletion_guard.max_percent,
+            )
+
+    async def _forget_markers(self, app: str, accounts: list[Account]) -> None:
+        """Remove markers of rows that are no longer staged."""
+        for account in accounts:
+            try:
+                await self._tables.commit(
+                    DurableWrite.GUARD_RELEASE,
+                    ACCOUNTS,
+                    app,
+                    [Operation.delete(staged_key(account.key)), *_unchanged(account)],
+                )
+            except StorageConflict:
+                continue
+
+    async def _read_guard(self, app: str) -> Guard:
+        return read_guard(await self._tables.read(ACCOUNTS, app, GUARD_KEY))
+
+    async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
+        accounts: list[Account] = []
+        keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
+        for at in range(0, len(keys), 16):
+            rows = await gather_all(
+                [self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]]
+            )
+            for key, row in zip(keys[at : at + 16], rows, strict=True):
+                kind, _, source_id = key.partition(":")
+                accounts.append(
+                    read_account(row, application=application.name, kind=ResourceKind(kind), source_id=source_id)
+                )
+        return accounts
+
+    async def _with_population(self, application: Application, guard: Guard) -> Guard:
+        """Count the linked accounts, at most once a day."""
+        now = self._clock.now()
+        if guard.counted_at is not None and now - guard.counted_at < POPULATION_LIFE:
+            return guard
+        population = 0
+        pages = self._tables.query(
+            ACCOUNTS, application.name, first="target:", before="target;", select=("RowKey",)
+        )
+        async for page in pages:
+            population += len(page)
+        return replace(guard, population=population, counted_at=now)
+
+
+def read_guard(row: Row | None) -> Guard:
+    """Decode the guard row."""
+    if row is None:
+        return Guard()
+    releases = json.loads(str(row.values.get("releases", "")) or "[]")
+    return Guard(
+        etag=row.etag,
+        releases=tuple((_required(at), count) for at, count in releases),
+        held_up_to=str(row.values.get("held_up_to", "")),
+        held_since=read_instant(str(row.values.get("held_since", ""))),
+        population=int(row.values.get("population", 0)),
+        counted_at=read_instant(str(row.values.get("counted_at", ""))),
+    )
+
+
+def _guard_operation(guard: Guard) -> Operation:
+    values: dict[str, Any] = {
+        "releases": json.dumps([[write_instant(at), count] for at, count in guard.releases]),
+        "population": guard.population,
+        **write_columns(held_up_to=guard.held_up_to, held_since=guard.held_since, counted_at=guard.counted_at),
+    }
+    if guard.etag:
+        return Operation.replace(GUARD_KEY, values, etag=guard.etag)
+    return Operation.insert(GUARD_KEY, values)
+
+
+def _counted(guard: Guard, now: datetime, count: int) -> Guard:
+    """The guard with `count` more released, old releases dropped, counts of the same minute joined."""
+    minute = now.replace(second=0, microsecond=0)
+    kept = [(at, n) for at, n in guard.releases if at > now - WINDOW]
+    if count and kept and kept[-1][0] == minute:
+        kept[-1] = (minute, kept[-1][1] + count)
+    elif count:
+        kept.append((minute, count))
+    return replace(guard, releases=tuple(kept))
+
+
+def _release_operations(account: Account, *, permitted: bool, now: datetime) -> list[Operation]:
+    columns = write_columns(
+        wanted=released_number(account.staged),
+        pending=True,
+        queued_at=now,
+        staged=None,
+        permit=account.staged if permitted else account.permit,
+    )
+    return [
+        Operation.merge(account.key, columns, etag=account.etag),
+        Operation.delete(staged_key(account.key)),
+    ]
+
+
+def _unchanged(account: Account) -> list[Operation]:
+    """An operation that fails the transaction when somebody staged the row again meanwhile."""
+    return [Operation.merge(account.key, write_columns(staged=None), etag=account.etag)] if account.etag else []
+
+
+def _required(text: str) -> datetime:
+    at = read_instant(text)
+    if at is None:
+        raise ValueError("a release of the guard row has no instant")
+    return at
+

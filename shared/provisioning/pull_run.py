@@ -1,0 +1,181 @@
+"""One run of the puller: its lease, its numbers, and the steps every page goes through after the mirror was written.
+
+    4 number   5 mirror (in the stream)   6 touched accounts (in the stream)   7 raise   8 enqueue   9 checkpoint
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from shared.clock import Clock
+from shared.config.applications import Application, Applications
+from shared.directory.assignments import GROUPS_BUCKET
+from shared.directory.mirror import Assignment, Mirror, UserFacts
+from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account_key, raise_columns
+from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
+from shared.provisioning.guard import staged_key
+from shared.provisioning.standing import judge_standing, needs_groups
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message, Queues
+from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
+
+HANDFUL = 100
+"""Accounts of one application that a run enqueues at once; the others only have their rows raised and are queued by the
+top-up. (A queue call costs as much as raising eight rows, and the platform scales out by queue length.)"""
+
+Touched = dict[str, dict[str, bool]]
+"""Application -> user id -> whether the pure rules now say that the account must be switched off."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PullRun:
+    """The state of one run. Everything durable is in `checkpoint` and in storage."""
+
+    checkpoint: Checkpoint
+    lease: Lease
+    numbers: Numbers
+    applications: Applications
+    tables: Tables
+    queues: Queues
+    mirror: Mirror
+    checkpoints: Checkpoints
+    clock: Clock
+    trace: str = ""
+    queued: Counter[str] = field(default_factory=Counter)
+    raised: Counter[str] = field(default_factory=Counter)
+    staged: set[str] = field(default_factory=set)
+    """Applications in which this run staged somebody."""
+    finished: dict[str, StreamState] = field(default_factory=dict)
+    """Streams whose round ended: saved together, last, after the guard's release."""
+    _groups: dict[str, dict[str, Assignment]] = field(default_factory=dict)
+
+    def start_attempt(self) -> Number:
+        """Step 4: a number that was never used before. Raises LeaseLost when the lease is nearly over."""
+        self.lease.require(self.clock.monotonic())
+        return self.numbers.next()
+
+    async def write_mirror(self, table: str, operations: Mapping[str, list[Operation]]) -> None:
+        """Step 5: write mirror rows by partition. Raises LeaseLost when somebody else wrote one of them."""
+        self.lease.require(self.clock.monotonic())
+        try:
+            await gather_all(
+                [
+                    self.tables.commit_all(DurableWrite.MIRROR, table, partition, batch)
+                    for partition, batch in operations.items()
+                    if batch
+                ]
+            )
+        except StorageConflict as error:
+            raise LeaseLost("another puller wrote the mirror; this one stops") from error
+
+    async def assigned_groups(self, app: str) -> dict[str, Assignment]:
+        """The groups assigned to an application, read once: only this run writes them, and it keeps them current."""
+        if app not in self._groups:
+            self._groups[app] = await self.mirror.read_assigned_groups(app)
+        return self._groups[app]
+
+    async def must_leave(self, application: Application, facts: UserFacts) -> bool:
+        """Whether the person should not have an active account: a candidate for staging (step 6)."""
+        groups = await self.assigned_groups(application.name) if needs_groups(application, facts) else {}
+        standing = judge_standing(application, facts, groups)
+        return standing.is_known and not standing.is_active
+
+    async def raise_accounts(self, number: Number, touched: Touched) -> None:
+        """Steps 7 and 8: raise the rows, stage who must leave, enqueue a handful.
+
+        The row is raised before its message is sent; a message that is lost, or was left out, is found by the sweep.
+        """
+        self.lease.require(self.clock.monotonic())
+        for app, users in touched.items():
+            if not users:
+                continue
+            enqueue = self._may_enqueue(app, len(users))
+            await self.tables.commit_all(
+                DurableWrite.RAISE, ACCOUNTS, app, self._raise_operations(number, users, enqueue=enqueue)
+            )
+            self.raised[app] += len(users)
+            if any(users.values()):
+                self.staged.add(app)
+            if enqueue:
+                await self._enqueue(app, [user_id for user_id, leaves in users.items() if not leaves])
+            elif app not in self.checkpoint.backlog:
+                self.checkpoint = self.checkpoint.with_backlog(app, "")
+
+    def _may_enqueue(self, app: str, count: int) -> bool:
+        return app not in self.checkpoint.backlog and self.queued[app] + count <= HANDFUL
+
+    def _raise_operations(self, number: Number, users: dict[str, bool], *, enqueue: bool) -> list[Operation]:
+        """Rows and, beside each staged row and in its transaction, the marker by which the guard finds it."""
+        queued_at = self.clock.now() if enqueue else None
+        leaving: list[Operation] = []
+        staying: list[Operation] = []
+        for user_id, leaves in users.items():
+            key = account_key(ResourceKind.USER, user_id)
+            if leaves:
+                leaving.append(Operation.merge(key, raise_columns(number, staged=True, queued_at=None)))
+                leaving.append(Operation.merge(staged_key(key), {"number": number}))
+            else:
+                staying.append(Operation.merge(key, raise_columns(number, staged=False, queued_at=queued_at)))
+        return leaving + staying
+
+    async def _enqueue(self, app: str, user_ids: list[str]) -> None:
+        self.queued[app] += len(user_ids)
+        messages = [Message(app=app, kind=ResourceKind.USER, id=user_id, trace=self.trace) for user_id in user_ids]
+        for at in range(0, len(messages), 8):
+            await gather_all(
+                [self.queues.send(DurableWrite.ENQUEUE, message) for message in messages[at : at + 8]]
+            )
+
+    def forget_group_digests(self) -> None:
+        """Make the next look at the assignments compare the groups again, although the list is unchanged."""
+        for name, state in self.checkpoint.streams.items():
+            if GROUPS_BUCKET in state.digests:
+                digests = {bucket: value for bucket, value in state.digests.items() if bucket != GROUPS_BUCKET}
+                self.checkpoint = self.checkpoint.with_stream(name, replace(state, digests=digests))
+
+    async def save_page(self, stream: str, state: StreamState, number: Number) -> None:
+        """Step 9: everything of this page is durable; move the stream and renew the lease. Raises LeaseLost."""
+        moved = self.checkpoint.with_stream(stream, replace(state, saved_at=self.clock.now()))
+        await self._write(DurableWrite.CHECKPOINT, replace(moved, saved=number))
+
+    def finish_round(self, stream: str, state: StreamState) -> None:
+        """Remember a stream whose round ended; its delta link is saved by `save_watermarks`, last of all."""
+        self.finished[stream] = replace(state, saved_at=self.clock.now())
+
+    async def save_watermarks(self) -> None:
+        """Step 10: move the watermarks of all rounds that ended, and give the lease back."""
+        moved = self.checkpoint
+        for stream, state in self.finished.items():
+            moved = moved.with_stream(stream, state)
+        saved = self.numbers.last() if self.finished else moved.saved
+        released = replace(moved, saved=saved, lease_token="", lease_until=None)  # noqa: S106 - cleared, no secret
+        self.checkpoint = await self._conditional(DurableWrite.WATERMARK, released)
+
+    async def release_lease(self, *, blocked_until_s: float = 0.0) -> None:
+        """Give the lease back without moving anything; note how long Graph asked us to wait."""
+        blocked = self.clock.now() + timedelta(seconds=blocked_until_s) if blocked_until_s else None
+        released = replace(
+            self.checkpoint, lease_token="", lease_until=None, blocked_until=blocked or self.checkpoint.blocked_until
+        )
+        self.checkpoint = await self._conditional(DurableWrite.PULLER_RELEASE, released)
+
+    async def renew(self) -> None:
+        """Renew the lease when half of it is over."""
+        if self.lease.is_half_over(self.clock.monotonic()):
+            await self._write(DurableWrite.CHECKPOINT, self.checkpoint)
+
+    async def _write(self, write: DurableWrite, checkpoint: Checkpoint) -> None:
+        started = self.clock.monotonic()
+        renewed = replace(checkpoint, lease_until=self.clock.now() + self.lease.length)
+        self.checkpoint = await self._conditional(write, renewed)
+        self.lease.ends_at = started + self.lease.length.total_seconds()
+
+    async def _conditional(self, write: DurableWrite, checkpoint: Checkpoint) -> Checkpoint:
+        self.lease.require(self.clock.monotonic())
+        try:
+            return await self.checkpoints.write(write, checkpoint)
+        except StorageConflict as error:
+            raise LeaseLost("another puller moved the checkpoint; this one stops") from error

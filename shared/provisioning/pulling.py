@@ -1,0 +1,360 @@
+"""The puller: from the directory's changes to raised account rows (protocol steps 1 to 11).
+
+    1 read the checkpoint   2 read the first page of each stream   3 take the lease, with a new epoch
+    4..9 per page           10 end of round: guard release, then the watermark       11 assignments
+
+One puller at a time, fenced by the checkpoint row: whoever finds it changed stops, and nothing is lost, because the
+watermark moves last. Nothing sleeps here: when Graph throttles, the run ends and notes until when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from shared import telemetry
+from shared.clock import Clock, write_instant
+from shared.config.applications import Application, Applications
+from shared.config.provisioning_file import ScopeMode
+from shared.directory.delta import DeltaLinks, PageError
+from shared.directory.graph import (
+    Graph,
+    GraphError,
+    GraphNotFound,
+    GraphRefused,
+    GraphThrottled,
+    GraphUnavailable,
+    SynchronizationReset,
+)
+from shared.directory.mirror import Mirror
+from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, stream_name
+from shared.provisioning.backlog import Backlog
+from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
+from shared.provisioning.group_pages import GroupPages
+from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.pull_run import PullRun
+from shared.provisioning.user_pages import UserPages, start_round
+from shared.rules.source_user import select_group_properties, select_properties
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Queues
+from shared.storage.tables import StorageConflict, Tables, gather_all
+
+LINK_LIFE = timedelta(days=6)
+"""A delta token lives seven days (graph.md section 1); an older link is not tried."""
+
+LINK_REFRESH = timedelta(hours=1)
+"""A link this old is replaced by the newer one of an empty page, so that it never ages in a quiet directory."""
+
+RUN_BUDGET_S = 240.0
+"""A run ends at a page boundary after this, far below the function's time-out; the next tick goes on."""
+
+LEASE_LENGTH = timedelta(seconds=90)
+LEASE_MARGIN_S = 35.0
+TAKEOVER_SLACK = timedelta(seconds=60)
+
+
+class DeltaPages(Protocol):
+    """A stream of delta pages."""
+
+    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> DeltaLinks:
+        """Carry a page through steps 4 to 8."""
+        ...
+
+    async def sweep_unseen(self, run: PullRun) -> None:
+        """Treat what a full round did not show."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPage:
+    """What step 2 found at the head of a delta stream."""
+
+    stream: str
+    state: StreamState
+    page: Mapping[str, Any]
+    is_news: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReport:
+    """What a run did."""
+
+    outcome: str
+    raised: Mapping[str, int] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Puller:
+    """Pulls the directory once per call. Build one per process."""
+
+    applications: Applications
+    graph: Graph
+    mirror: Mirror
+    tables: Tables
+    queues: Queues
+    checkpoints: Checkpoints
+    states: ApplicationStates
+    guard: GuardKeeper
+    backlog: Backlog
+    users: UserPages
+    groups: GroupPages
+    assignments: AssignmentPages
+    clock: Clock
+    new_id: Callable[[], str]
+
+    async def pull(self, *, trace: str = "") -> PullReport:
+        """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere."""
+        started = self.clock.monotonic()
+        checkpoint = await self.checkpoints.read()
+        if self._must_wait(checkpoint):
+            return PullReport(outcome="waiting")
+        try:
+            firsts = await self._read_first_pages(checkpoint)
+            lists = await self._read_lists(checkpoint)
+        except GraphError as error:
+            return await self._end_unread(checkpoint, error)
+        reconfigured = self._reconfigured(checkpoint)
+        if not (any(first.is_news for first in firsts) or lists or reconfigured or checkpoint.backlog):
+            return PullReport(outcome="nothing new")
+        try:
+            run = await self._take_lease(checkpoint, firsts, trace=trace)
+            outcome = await self._run(run, firsts, lists, reconfigured)
+        except (LeaseLost, StorageConflict) as error:
+            telemetry.emit(telemetry.Event.PULLER_LEASE_LOST, reason=str(error))
+            return PullReport(outcome="lease lost")
+        duration = self.clock.monotonic() - started
+        telemetry.emit(
+            telemetry.Event.DIRECTORY_PULLED, outcome=outcome, raised=run.raised, duration_s=round(duration, 3)
+        )
+        return PullReport(outcome=outcome, raised=dict(run.raised), duration_s=duration)
+
+    def _must_wait(self, checkpoint: Checkpoint) -> bool:
+        """Step 1: whether another puller is at work, or Graph asked us to wait."""
+        now = self.clock.now()
+        if checkpoint.lease_until is not None and now < checkpoint.lease_until + TAKEOVER_SLACK:
+            return True
+        return checkpoint.blocked_until is not None and now < checkpoint.blocked_until
+
+    async def _read_first_pages(self, checkpoint: Checkpoint) -> list[FirstPage]:
+        """Step 2 for users and groups. The links are followed side by side; each chain is sequential by nature."""
+        user_properties = select_properties(self.applications.values())
+        group_properties = select_group_properties(self.applications.values())
+        return await gather_all(
+            [
+                self._read_first_page(checkpoint, "users", user_properties, self.graph.read_users_delta),
+                self._read_first_page(checkpoint, "groups", group_properties, self.graph.read_groups_delta),
+            ]
+        )
+
+    async def _read_first_page(
+        self,
+        checkpoint: Checkpoint,
+        stream: str,
+        properties: Sequence[str],
+        read_initial: Callable[[Sequence[str]], Awaitable[dict[str, Any]]],
+    ) -> FirstPage:
+        state = checkpoint.stream(stream)
+        select = hashlib.sha256(json.dumps(properties).encode()).hexdigest()[:16]
+        now = self.clock.now()
+        usable = state.link and state.select == select and state.saved_at and now - state.saved_at < LINK_LIFE
+        if usable:
+            try:
+                page = await self.graph.read(state.link)
+            except SynchronizationReset:
+                telemetry.emit(telemetry.Event.DIRECTORY_RESET, stream=stream)
+            else:
+                stale = state.saved_at is not None and now - state.saved_at >= LINK_REFRESH
+                is_news = bool(page.get("value")) or "@odata.nextLink" in page or bool(state.round) or stale
+                return FirstPage(stream=stream, state=state, page=page, is_news=is_news)
+        started = start_round(state, round_id=self.new_id(), select=select)
+        return FirstPage(stream=stream, state=started, page=await read_initial(properties), is_news=True)
+
+    async def _read_lists(self, checkpoint: Checkpoint) -> dict[str, AssignmentList]:
+        """Step 2 for assignments: the complete lists that say something new."""
+        lists: dict[str, AssignmentList] = {}
+        now = write_instant(self.clock.now())
+        for application in self.applications.enabled:
+            if application.scope is not ScopeMode.ASSIGNED:
+                continue
+            try:
+                found = await self.assignments.read_list(application)
+            except (GraphNotFound, GraphRefused) as error:
+                # Never an empty list: nobody loses access because a service principal could not be read.
+                telemetry.emit(
+                    telemetry.Event.ASSIGNMENTS_UNREADABLE,
+                    application=application.name,
+                    service_principal=application.service_principal_id,
+                    reason=str(error),
+                )
+                await self.states.impose_quarantine(application.name, "ServicePrincipalUnreadable", str(error))
+                continue
+            await self.states.lift_quarantine(application.name, reason="ServicePrincipalUnreadable")
+            state = checkpoint.stream(stream_name(application.name))
+            if self.assignments.is_news(state, application, found, now):
+                lists[application.name] = found
+        return lists
+
+    def _reconfigured(self, checkpoint: Checkpoint) -> list[Application]:
+        return [
+            application
+            for application in self.applications.enabled
+            if checkpoint.configs.get(application.name) != application.config_hash
+        ]
+
+    async def _take_lease(self, checkpoint: Checkpoint, firsts: Sequence[FirstPage], *, trace: str) -> PullRun:
+        """Step 3: one conditional write on the row read in step 1. Raises StorageConflict when another was faster."""
+        before = self.clock.monotonic()
+        leased = replace(
+            checkpoint,
+            epoch=checkpoint.epoch + 1,
+            lease_token=self.new_id(),
+            lease_until=self.clock.now() + LEASE_LENGTH,
+            blocked_until=None,
+        )
+        for first in firsts:
+            # A round's stamp is durable before the first row carries it (protocol T21).
+            leased = leased.with_stream(first.stream, first.state)
+        leased = await self.checkpoints.write(DurableWrite.PULLER_LEASE, leased)
+        return PullRun(
+            checkpoint=leased,
+            lease=Lease(
+                token=leased.lease_token,
+                ends_at=before + LEASE_LENGTH.total_seconds(),
+                length=LEASE_LENGTH,
+                margin_s=LEASE_MARGIN_S,
+            ),
+            numbers=Numbers(leased.epoch),
+            applications=self.applications,
+            tables=self.tables,
+            queues=self.queues,
+            mirror=self.mirror,
+            checkpoints=self.checkpoints,
+            clock=self.clock,
+            trace=trace,
+        )
+
+    async def _run(
+        self,
+        run: PullRun,
+        firsts: Sequence[FirstPage],
+        lists: Mapping[str, AssignmentList],
+        reconfigured: Sequence[Application],
+    ) -> str:
+        """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
+        until = self.clock.monotonic() + RUN_BUDGET_S
+        blocked_s, outcome = 0.0, "pulled"
+        try:
+            await self._configure(run, reconfigured)
+            if await self._run_streams(run, firsts, until=until):
+                for app, found in lists.items():
+                    await self.assignments.apply_list(run, self.applications[app], found)
+            else:
+                outcome = "to be continued"
+        except GraphThrottled as error:
+            blocked_s, outcome = error.retry_after_s, "throttled"
+            telemetry.emit(telemetry.Event.DIRECTORY_THROTTLED, retry_after_s=blocked_s)
+        except SynchronizationReset:
+            run.finished.clear()
+            outcome = "reset"
+            run.checkpoint = _without_links(run.checkpoint)
+        except (GraphError, PageError) as error:
+            outcome = "unavailable"
+            telemetry.emit(_event_of(error), reason=str(error))
+        for app in sorted(run.staged):
+            await self.guard.release(self.applications[app])
+            await run.renew()
+        await self.backlog.top_up(run)
+        run.checkpoint = replace(run.checkpoint, blocked_until=self._blocked_until(blocked_s))
+        await run.save_watermarks()
+        return outcome
+
+    async def _run_streams(self, run: PullRun, firsts: Sequence[FirstPage], *, until: float) -> bool:
+        """Read both delta streams to their ends; False when the time was up first."""
+        pages: dict[str, DeltaPages] = {"users": self.users, "groups": self.groups}
+        for first in firsts:
+            if first.is_news and not await self._run_stream(run, first, pages[first.stream], until=until):
+                return False
+        return True
+
+    async def _run_stream(self, run: PullRun, first: FirstPage, pages: DeltaPages, *, until: float) -> bool:
+        page, state, seen = first.page, first.state, set[str]()
+        while True:
+            links = await pages.apply_page(run, page)
+            if links.delta:
+                await pages.sweep_unseen(run)
+                run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False))
+                return True
+            self.graph.require_own(links.next)
+            if links.next in seen:
+                raise GraphUnavailable(f"the {first.stream} stream links back to a page already read")
+            seen.add(links.next)
+            state = replace(state, link=links.next)
+            await run.save_page(first.stream, state, run.numbers.last())
+            if self.clock.monotonic() >= until:
+                return False
+            page = await self.graph.read(links.next)
+
+    async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
+        """A new or changed application: publish its configuration hash, and look at every account again, paced.
+
+        Rows that were applied with another configuration are due by themselves; only people who never had a row must be
+        raised, and only where everybody is in scope (the others come with their assignments).
+        """
+        for application in reconfigured:
+            if not await self.states.publish_configuration(application):
+                continue
+            is_settled = bool(run.checkpoint.stream("users").saved_at)
+            if application.scope is ScopeMode.ALL and is_settled:
+                await self._raise_everybody(run, application)
+            configs = {**run.checkpoint.configs, application.name: application.config_hash}
+            run.checkpoint = replace(run.checkpoint, configs=configs)
+            if is_settled and application.name not in run.checkpoint.backlog:
+                run.checkpoint = run.checkpoint.with_backlog(application.name, "")
+            telemetry.emit(
+                telemetry.Event.APPLICATION_CONFIGURED, application=application.name, config=application.config_hash
+            )
+
+    async def _raise_everybody(self, run: PullRun, application: Application) -> None:
+        run.checkpoint = run.checkpoint.with_backlog(application.name, "")
+        for digit in "0123456789abcdef":
+            async for users in self.mirror.list_users(digit):
+                number = run.start_attempt()
+                await run.raise_accounts(number, {application.name: {user.id: False for user in users}})
+                await run.renew()
+
+    async def _end_unread(self, checkpoint: Checkpoint, error: GraphError) -> PullReport:
+        """Step 2 failed: nothing was changed. A time to wait is written down, so that it holds for every instance."""
+        telemetry.emit(_event_of(error), reason=str(error))
+        if isinstance(error, GraphThrottled):
+            blocked = replace(checkpoint, blocked_until=self._blocked_until(error.retry_after_s))
+            try:
+                await self.checkpoints.write(DurableWrite.PULLER_RELEASE, blocked)
+            except StorageConflict:
+                return PullReport(outcome="throttled")
+        return PullReport(outcome=type(error).__name__)
+
+    def _blocked_until(self, seconds: float) -> datetime | None:
+        return self.clock.now() + timedelta(seconds=seconds) if seconds else None
+
+
+def _without_links(checkpoint: Checkpoint) -> Checkpoint:
+    """Forget the delta links: the next run starts full rounds."""
+    streams = dict(checkpoint.streams)
+    for name in ("users", "groups"):
+        if name in streams:
+            streams[name] = replace(streams[name], link="")
+    return replace(checkpoint, streams=streams)
+
+
+def _event_of(error: Exception) -> telemetry.Event:
+    if isinstance(error, GraphRefused):
+        return telemetry.Event.DIRECTORY_REFUSED
+    if isinstance(error, GraphThrottled):
+        return telemetry.Event.DIRECTORY_THROTTLED
+    return telemetry.Event.DIRECTORY_UNAVAILABLE

@@ -1,0 +1,98 @@
+"""Whether a person should have an active account at an application, and why not. Pure.
+
+The puller asks it to stage who must leave, the consumer asks it again before it plans: one rule, one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.config.applications import Application
+from shared.config.provisioning_file import ScopeMode
+from shared.directory.mirror import Assignment, Presence, UserFacts
+from shared.rules.entitlement import judge_entitlement
+from shared.rules.expressions import AppRole
+from shared.rules.scoping import evaluate_scope
+from shared.rules.source_user import SourceUser
+
+
+class Reason(StrEnum):
+    """Why an account stands as it does; the provisioning log shows the word."""
+
+    IN_SCOPE = "in_scope"
+    NOT_ENTITLED = "NotEffectivelyEntitled"
+    """Not assigned, or only through the Default Access role. Entra's word."""
+    OUT_OF_SCOPE = "out_of_scope"
+    """Assigned, but no scoping filter lets the person in."""
+    SOURCE_DISABLED = "source_disabled"
+    SOURCE_SOFT_DELETED = "source_soft_deleted"
+    SOURCE_DELETED = "source_deleted"
+    SOURCE_UNKNOWN = "source_unknown"
+    """The mirror has no row: decide nothing."""
+
+
+_ABSENT = {
+    Presence.UNKNOWN: Reason.SOURCE_UNKNOWN,
+    Presence.DISABLED: Reason.SOURCE_DISABLED,
+    Presence.SOFT_DELETED: Reason.SOURCE_SOFT_DELETED,
+    Presence.HARD_DELETED: Reason.SOURCE_DELETED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the directory says about one person at one application."""
+
+    reason: Reason
+    roles: tuple[AppRole, ...] = ()
+    explanation: str = ""
+    """Clause by clause, for the provisioning log."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the person should have an active account."""
+        return self.reason is Reason.IN_SCOPE
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything may be decided."""
+        return self.reason is not Reason.SOURCE_UNKNOWN
+
+
+def judge_standing(
+    application: Application, facts: UserFacts, assigned_groups: Mapping[str, Assignment]
+) -> Standing:
+    """Whether the person should have an active account (entra-provisioning.md 1.3 and 1.4).
+
+    `assigned_groups` are the groups assigned to the application; nested groups never count, because only direct
+    members are in `facts.groups`.
+    """
+    if facts.user is None or facts.presence is not Presence.ACTIVE:
+        return Standing(reason=_ABSENT[facts.presence])
+    roles: tuple[AppRole, ...] = ()
+    if application.scope is ScopeMode.ASSIGNED:
+        direct = facts.assignments.get(application.name)
+        groups = [
+            assignment.roles
+            for group_id, assignment in assigned_groups.items()
+            if not assignment.gone and facts.groups.get(group_id, False)
+        ]
+        entitlement = judge_entitlement(
+            direct.roles if direct is not None and not direct.gone else (),
+            groups,
+            exclude_default_access=application.exclude_default_access,
+        )
+        if not entitlement.entitled:
+            return Standing(reason=Reason.NOT_ENTITLED, explanation=entitlement.explanation)
+        roles = entitlement.roles
+    scope = evaluate_scope(application.scoping_filters, SourceUser(facts.user.attributes, soft_deleted=False))
+    if not scope.in_scope:
+        return Standing(reason=Reason.OUT_OF_SCOPE, roles=roles, explanation=scope.explanation)
+    return Standing(reason=Reason.IN_SCOPE, roles=roles, explanation=scope.explanation)
+
+
+def needs_groups(application: Application, facts: UserFacts) -> bool:
+    """Whether the application's assigned groups matter for this person: if not, they need not be read."""
+    return application.scope is ScopeMode.ASSIGNED and any(facts.groups.values())

@@ -1,0 +1,85 @@
+"""What the product says about itself: one constant event name per kind of happening, ids only, never values.
+
+Classic Functions logging carries the text of a record and nothing else, so the fields are part of the text, in a form
+that KQL splits (`parse_json`). Names are past tense with dots; the alert rules and the workbook use the same names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from enum import StrEnum
+from typing import Any
+
+logger = logging.getLogger("provisioner")
+
+
+class Event(StrEnum):
+    """Every event the product emits."""
+
+    DIRECTORY_PULLED = "directory.pulled"
+    DIRECTORY_RESET = "directory.reset"
+    DIRECTORY_REFUSED = "directory.refused"
+    DIRECTORY_THROTTLED = "directory.throttled"
+    DIRECTORY_UNAVAILABLE = "directory.unavailable"
+    DIRECTORY_OBJECT_UNUSABLE = "directory.object_unusable"
+    ASSIGNMENTS_UNREADABLE = "directory.assignments_unreadable"
+    PULLER_LEASE_LOST = "directory.lease_lost"
+    ACCOUNT_PROVISIONED = "account.provisioned"
+    ACCOUNT_SKIPPED = "account.skipped"
+    ACCOUNT_RETRIED = "account.retried"
+    ACCOUNT_ESCROWED = "account.escrowed"
+    ACCOUNT_STAGED = "account.staged"
+    ACCOUNT_WAITING = "account.waiting"
+    ACCOUNT_POISONED = "account.poisoned"
+    MESSAGE_REFUSED = "message.refused"
+    DELETIONS_HELD = "deletions.held"
+    DELETIONS_RELEASED = "deletions.released"
+    APPLICATION_QUARANTINED = "application.quarantined"
+    APPLICATION_RESUMED = "application.resumed"
+    APPLICATION_CONFIGURED = "application.configured"
+    BACKLOG_QUEUED = "backlog.queued"
+    CLOCK_SKEWED = "clock.skewed"
+
+
+_ERRORS = frozenset(
+    {
+        Event.DIRECTORY_REFUSED,
+        Event.ACCOUNT_POISONED,
+        Event.DELETIONS_HELD,
+        Event.APPLICATION_QUARANTINED,
+        Event.ASSIGNMENTS_UNREADABLE,
+    }
+)
+"""A person must look."""
+
+_WARNINGS = frozenset(
+    {
+        Event.DIRECTORY_THROTTLED,
+        Event.DIRECTORY_UNAVAILABLE,
+        Event.DIRECTORY_RESET,
+        Event.DIRECTORY_OBJECT_UNUSABLE,
+        Event.ACCOUNT_RETRIED,
+        Event.ACCOUNT_ESCROWED,
+        Event.MESSAGE_REFUSED,
+        Event.PULLER_LEASE_LOST,
+        Event.CLOCK_SKEWED,
+    }
+)
+"""Will be tried again by itself."""
+
+_DEBUG = frozenset({Event.ACCOUNT_SKIPPED})
+"""Decided to do nothing."""
+
+
+def emit(event: Event, **fields: Any) -> None:
+    """Write one structured event. `fields` hold ids, counts, codes and times, never attribute values or secrets."""
+    logger.log(_level(event), "%s %s", event.value, json.dumps(fields, default=str, separators=(",", ":")))
+
+
+def _level(event: Event) -> int:
+    if event in _ERRORS:
+        return logging.ERROR
+    if event in _WARNINGS:
+        return logging.WARNING
+    return logging.DEBUG if event in _DEBUG else logging.INFO
