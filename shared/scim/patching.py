@@ -162,10 +162,18 @@ def _blind_operations(difference: Difference, *, dialect: PatchDialect) -> list[
             found.setdefault(_element(path), {})[path] = value
         else:
             changes[path] = value
-    for values in found.values():
+    by_primary = {element[:2] for element in found if any(name == "primary" for name, _ in element[2])}
+    whole: dict[str, Operation] = {}
+    for element, values in found.items():
         addition = _add_element(values, dialect=dialect)
+        if element[:2] in by_primary:
+            # Adding a primary element unmarks the one the filter would have selected, so the list is written whole.
+            replacement = {**addition, "op": _op_name("replace", dialect), "value": []}
+            whole.setdefault(addition["path"], replacement)["value"] += addition["value"]
+            continue
         removal = _operation("remove", _path_text(next(iter(values)), dialect.booleans, "element"), dialect=dialect)
         operations += [addition, removal, addition]
+    operations += whole.values()
     held = frozenset(path for path in changes if not target_path(path).filters)
     return _ordered([*operations, *_changes(changes, held=held, dialect=dialect)])
 
@@ -217,8 +225,9 @@ def _change(path: str, value: JSON, *, held: Collection[str], dialect: PatchDial
     written = _dialect_value(parsed, value, dialect=dialect)
     # An `add` to a list appends, so that a list we own whole is always replaced.
     name = "replace" if path in held or isinstance(written, list) else "add"
-    form = "manager_value" if is_manager(parsed) and dialect.manager == "value_path" else "attribute"
-    return _operation(name, _path_text(path, dialect.booleans, form), written, dialect=dialect)
+    if is_manager(parsed) and dialect.manager == "value_path":
+        return _operation(name, f"{_path_text(path, dialect.booleans, 'attribute')}.value", _bare(value), dialect=dialect)
+    return _operation(name, _path_text(path, dialect.booleans, "attribute"), written, dialect=dialect)
 
 
 def _place(together: dict[str, Any], path: AttributePath, *, value: JSON, dialect: PatchDialect) -> None:
@@ -235,8 +244,8 @@ def _place(together: dict[str, Any], path: AttributePath, *, value: JSON, dialec
 
 
 def _dialect_value(path: AttributePath, value: JSON, *, dialect: PatchDialect) -> JSON:
-    if is_manager(path) and dialect.manager != "complex" and dialect.style == "path":
-        return value["value"] if isinstance(value, dict) and "value" in value else value
+    if is_manager(path) and dialect.manager == "plain":
+        return _bare(value)
     written = wire_value(path, value)
     if path.sub is not None and not path.filters and is_multi_valued(path):
         return written
@@ -245,6 +254,10 @@ def _dialect_value(path: AttributePath, value: JSON, *, dialect: PatchDialect) -
     if isinstance(written, bool) and dialect.booleans == "string":
         return str(written)
     return written
+
+
+def _bare(value: JSON) -> JSON:
+    return value["value"] if isinstance(value, dict) and "value" in value else value
 
 
 def _operation(name: str, path: str, value: JSON | None = None, *, dialect: PatchDialect) -> Operation:
@@ -282,8 +295,6 @@ def _path_text(path: str, booleans: str, form: str) -> str:
     if parsed.filters:
         clauses = " and ".join(f"{name} eq {_literal(value, booleans)}" for name, value in parsed.filters)
         text = f"{text}[{clauses}]"
-    if form == "manager_value":
-        return f"{text}.value"
     return text if parsed.sub is None or form == "element" else f"{text}.{parsed.sub}"
 
 
