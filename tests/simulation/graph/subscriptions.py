@@ -97,7 +97,7 @@ class Subscriptions:
                 self._find(subscription_id)
                 return Response(204)
             case "DELETE", ["subscriptions", subscription_id]:
-                del self._subscriptions[self._find(subscription_id).id]
+                self._forget(self._find(subscription_id))
                 return Response(204)
         raise ODataError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
 
@@ -153,6 +153,10 @@ class Subscriptions:
             if subscription.id == subscription_id:
                 return subscription
         raise ODataError(404, "ResourceNotFound", "The object was not found.")
+
+    def _forget(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._subscriptions.pop(subscription.id, None)
 
     def _create(self, payload: JsonObject) -> Subscription:
         for name in ("changeType", "notificationUrl", "resource", "expirationDateTime"):
