@@ -2,6 +2,21 @@
 
 Compile once at start, evaluate per user: `compile_expression('ToLower([mail])').evaluate(user, context=context)`.
 Importing this package loads neither lark nor regex; the first `compile_expression` does.
+
+Beyond Entra: IsPresent, IsNull and IsNullOrEmpty work inside IIF and Switch, SelectUniqueValue works for every target,
+Switch sees the whole user in every cycle, a bare `[attribute]` or constant is an expression, True and False may stand
+without quotes, and the functions of the cloud-sync reference exist (Trim, Error, ConvertFromBase64, DNComponent,
+CRef, StringFromSID, Contains).
+
+Where .NET cannot be followed:
+- Characters count as one each; .NET counts two for those outside the basic plane and may cut them in half.
+- Dates hold microseconds, not steps of 100 nanoseconds; the service's local time zone is taken to be UTC.
+- CDate reads the forms listed in `date_parsing`; DateTime.Parse guesses at more.
+- Regular expressions: no balancing groups, no options n and x, no numbered group names; the library's Unicode tables
+  are newer than some of .NET's, and ignoring case compares characters one by one by Unicode's rules, not a culture's.
+- Culture names are checked for their form only; sorting and comparing never follow a culture.
+
+Where no source says what Entra does, the function's docstring states the decision (`describe_functions`).
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
 """Upper, lower and proper case as .NET does them: one character for one character, so ß stays ß.
 
-Cultures: tr and az pair i with İ and ı with I. .NET maps characters one by one in every other culture too, Lithuanian
-included (the dot above that Unicode's full mapping keeps for lt would change the length). Without a culture the
-invariant rules hold, which leave ı and İ alone.
+Cultures: tr and az pair i with the dotted capital and the dotless i with I. .NET maps characters one by one in every
+other culture too, Lithuanian included (the dot above that Unicode's full mapping keeps for lt would change the
+length). Without a culture the invariant rules hold, which leave the dotless i and the dotted capital alone.
 """
 
 import re
@@ -12,6 +12,8 @@ from enum import StrEnum
 from shared.rules.expressions.conversion import Unfit, as_text
 from shared.rules.expressions.registry import Options, simple
 
+DOTLESS_I = "\u0131"
+DOTTED_CAPITAL_I = "\u0130"
 _CULTURE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _TURKIC = {"tr", "az"}
 _LETTERS = {"Lu", "Ll", "Lt", "Lm", "Lo"}
@@ -22,20 +24,24 @@ class CasingRules(StrEnum):
     """Which of the i letters belong together."""
 
     INVARIANT = "invariant"
-    """i and I; the dotless ı and the dotted İ have no partner."""
+    """i and I; dotless i and dotted capital have no partner."""
 
     LINGUISTIC = "linguistic"
-    """i and I; ı goes up to I and İ goes down to i."""
+    """i and I; the dotless i goes up to I, the dotted capital down to i."""
 
     TURKIC = "turkic"
-    """i and İ, ı and I."""
+    """i and the dotted capital, the dotless i and I."""
 
 
-_UP = {CasingRules.INVARIANT: {"ı": "ı"}, CasingRules.LINGUISTIC: {}, CasingRules.TURKIC: {"i": "İ", "ı": "I"}}
+_UP = {
+    CasingRules.INVARIANT: {DOTLESS_I: DOTLESS_I},
+    CasingRules.LINGUISTIC: {},
+    CasingRules.TURKIC: {"i": DOTTED_CAPITAL_I, DOTLESS_I: "I"},
+}
 _DOWN = {
-    CasingRules.INVARIANT: {"İ": "İ"},
-    CasingRules.LINGUISTIC: {"İ": "i"},
-    CasingRules.TURKIC: {"İ": "i", "I": "ı"},
+    CasingRules.INVARIANT: {DOTTED_CAPITAL_I: DOTTED_CAPITAL_I},
+    CasingRules.LINGUISTIC: {DOTTED_CAPITAL_I: "i"},
+    CasingRules.TURKIC: {DOTTED_CAPITAL_I: "i", "I": DOTLESS_I},
 }
 
 
@@ -125,7 +131,7 @@ def _title_case(text: str) -> str:
             result.append(character)
         elif category in _LETTERS:
             in_word = True
-            result.append("ı" if character == "ı" else _single(character.title(), character))
+            result.append(character if character == DOTLESS_I else _single(character.title(), character))
         else:
             result.append(character)
     return "".join(result)

@@ -105,15 +105,15 @@ class _Compiler:
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise _unknown_function(node)
-        if function.outermost and not outermost:
+        if function.options.outermost and not outermost:
             raise ExpressionError(f"{node.name} was expected as the outermost function only", node.column)
         _check_count(function, node)
         self.functions.add(node.name)
-        if function.roles:
+        if function.options.roles:
             return self._role_call(function, node)
         nodes = list(node.arguments)
-        if function.left_out is not None and len(nodes) == function.minimum:
-            nodes.insert(function.left_out, Empty(node.column))
+        if function.options.left_out is not None and len(nodes) == function.minimum:
+            nodes.insert(function.options.left_out, Empty(node.column))
         arguments = [self._argument(function, node.column, position, part) for position, part in enumerate(nodes)]
         try:
             evaluate = function.build(arguments)
@@ -121,7 +121,7 @@ class _Compiler:
             raise ExpressionError(f"{node.name}: {unfit}", node.column) from None
         if function.foldable and all(argument.constant for argument in arguments):
             return _constant(node.column, _evaluate_now(node.column, evaluate))
-        return Argument(node.column, evaluate, given=True, constant=False, predicate=function.predicate)
+        return Argument(node.column, evaluate, given=True, constant=False, predicate=function.options.predicate)
 
     def _role_call(self, function: Function, node: Call) -> Argument:
         only = node.arguments[0]
@@ -132,13 +132,13 @@ class _Compiler:
     def _argument(self, function: Function, call_column: int, position: int, node: Node) -> Argument:
         parameter = function.parameter(position)
         column = node.column or call_column
-        accepted = function.names.get(parameter.name, ())
+        accepted = function.options.names.get(parameter.name, ())
         if isinstance(node, Constant) and node.bare and node.value not in accepted:
             raise _stray_name(node, accepted)
         if isinstance(node, Empty) and not (parameter.optional or parameter.repeating):
             raise ExpressionError(f"{function.name}: a value was expected for {parameter.name}", column)
         argument = self.compile(node)
-        check = function.checks.get(parameter.name)
+        check = function.options.checks.get(parameter.name)
         if check is not None and argument.given and argument.constant:
             try:
                 check(argument.value)
@@ -184,15 +184,16 @@ def _concatenate(*values: object) -> str | None:
 def _check_count(function: Function, node: Call) -> None:
     count = len(node.arguments)
     most = None if function.repeats else len(function.parameters)
-    if count < function.minimum or (most is not None and count > most) or (function.even and count % 2):
+    if count < function.minimum or (most is not None and count > most) or (function.options.even and count % 2):
         raise ExpressionError(
-            f"{function.name}: {_expected_count(function, most)} expected, {count} found; it is written {function.signature}",
+            f"{function.name}: {_expected_count(function, most)} expected, {count} found; "
+            f"it is written {function.signature}",
             node.column,
         )
 
 
 def _expected_count(function: Function, most: int | None) -> str:
-    if function.even:
+    if function.options.even:
         return f"an even number of arguments, {function.minimum} or more, was"
     if most is None:
         return f"at least {function.minimum} arguments were"

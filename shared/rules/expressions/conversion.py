@@ -8,7 +8,7 @@ that names the function.
 import re
 from datetime import UTC, datetime
 
-from shared.rules.expressions.values import DROP, AppRole, Redacted, RoleAssignments, RoleFlow, UniqueValue
+from shared.rules.expressions.values import DROP, AppRole, RoleAssignments, RoleFlow, UniqueValue
 
 MAX_TEXT = 100_000
 """Characters a text may reach while evaluating, so that nested replacements cannot fill the memory."""
@@ -47,7 +47,7 @@ def as_text(value: object, parameter: str) -> str | None:
     match value:
         case str():
             return value
-        case None | [] | Redacted(value=None):
+        case None | []:
             return None
         case bool() | int():
             return str(value)
@@ -55,7 +55,7 @@ def as_text(value: object, parameter: str) -> str | None:
             return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
         case datetime():
             return date_text(value)
-        case [only]:
+        case [only] if not isinstance(only, list):
             return as_text(only, parameter)
         case {"id": str(identifier)}:
             return identifier

@@ -5,13 +5,13 @@ A null or empty date answers null. Weeks begin on Sunday, as in Visual Basic.
 """
 
 import calendar
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from shared.rules.expressions.conversion import Unfit, as_integer, as_text, is_blank
-from shared.rules.expressions.date_formats import DateTimeStyle, parse_styles, read_date, split_format, write_date
+from shared.rules.expressions.date_formats import DateTimeStyle, parse_styles, split_format, write_date
 from shared.rules.expressions.date_parsing import parse_date
+from shared.rules.expressions.date_reading import read_date
 from shared.rules.expressions.registry import Check, Options, Scope, scoped, simple
 
 _FILE_TIME_ZERO = datetime(1601, 1, 1, tzinfo=UTC)

@@ -49,7 +49,7 @@ COMPARE: "<>" | ">=" | "<=" | "=" | ">" | "<"
 """
 _ESCAPE = re.compile(r'\\(["\\])')
 _ATTRIBUTE = re.compile(r"\[[^\[\]\"]+\]")
-_CURLY_QUOTES = "“”„‟«»‘’"
+_CURLY_QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019"
 _LOGIC = {"and", "or", "xor", "andalso", "orelse"}
 
 

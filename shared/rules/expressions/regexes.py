@@ -77,7 +77,9 @@ def compile_pattern(text: str, parameter: str) -> Pattern:
         )
         compiled = regex.compile("(?-f)" + pattern, flags=regex.VERSION1)
     except regex.error as problem:
-        raise Unfit(f"{parameter}: no valid regular expression ({problem.msg})") from None
+        # The library's position counts in the translated pattern and would mislead.
+        reason = str(problem).partition(" at position")[0]
+        raise Unfit(f"{parameter}: no valid regular expression ({reason})") from None
     except RecursionError:
         raise Unfit(f"{parameter}: groups are nested too deeply") from None
     except Unfit as problem:
@@ -96,7 +98,7 @@ def search(pattern: Pattern, text: str, *, scope: Scope) -> Match | None:
 
 
 def expand_replacement(text: str, pattern: Pattern) -> Replacer:
-    """Answer a function from a match to what .NET's replacement text stands for; unknown references stay as they are."""
+    """Answer a function from a match to what .NET's replacement text stands for; unknown references stay."""
     parts = list(_replacement_parts(text, pattern))
     written = 0
 

@@ -50,12 +50,31 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What sets a function apart from a plain one.
+
+    `minimum` replaces the number of required arguments, `even` wants an even number of them, `left_out` is the
+    position that a call with the fewest arguments does without. `predicate` marks functions that answer a yes or no
+    about their argument, `roles` those whose argument is [appRoleAssignments], `outermost` those that cannot be
+    nested. `checks` test constants by parameter name, `names` lists the bare names a parameter accepts.
+    """
+
+    minimum: int | None = None
+    even: bool = False
+    left_out: int | None = None
+    predicate: bool = False
+    roles: bool = False
+    outermost: bool = False
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """One function of the language.
 
-    `build` turns compiled arguments into a closure; it raises `Unfit` for a mistake it can see without a user.
-    `checks` test constants by parameter name, `names` lists the bare names a parameter accepts, `left_out` is the
-    position that a call with the fewest arguments does without.
+    `build` turns compiled arguments into a closure; it raises `Unfit` for a mistake it can see without a user. A
+    `foldable` one depends on its arguments alone.
     """
 
     name: str
@@ -64,13 +83,7 @@ class Function:
     build: Build
     documentation: str
     foldable: bool
-    predicate: bool = False
-    roles: bool = False
-    outermost: bool = False
-    even: bool = False
-    left_out: int | None = None
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Options
 
     @property
     def signature(self) -> str:
@@ -97,20 +110,6 @@ class Function:
 
 
 FUNCTIONS: dict[str, Function] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What sets a function apart from a plain one: see the fields of `Function`."""
-
-    minimum: int | None = None
-    predicate: bool = False
-    roles: bool = False
-    outermost: bool = False
-    even: bool = False
-    left_out: int | None = None
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 PLAIN = Options()
@@ -166,7 +165,7 @@ def simple(
         def without_scope(_scope: Scope, *values: object) -> object:
             return implementation(*values)
 
-        _add(name, parameters, options, _eager(name, parameters, without_scope), implementation, foldable=True)
+        _add(name, _eager(name, parameters, without_scope), _Header(parameters, options, implementation, True))
         return implementation
 
     return register
@@ -178,7 +177,7 @@ def scoped(
     """Register `f(scope, *values)`: needs the clock, randomness, roles or another part of the context."""
 
     def register(implementation: Callable[..., object]) -> Callable[..., object]:
-        _add(name, parameters, options, _eager(name, parameters, implementation), implementation, foldable=False)
+        _add(name, _eager(name, parameters, implementation), _Header(parameters, options, implementation, False))
         return implementation
 
     return register
@@ -188,7 +187,7 @@ def built(name: str, parameters: str, options: Options = PLAIN) -> Callable[[Bui
     """Register `f(arguments)`, which prepares what can be prepared and answers the closure itself."""
 
     def register(build: Build) -> Build:
-        _add(name, parameters, options, build, build, foldable=False)
+        _add(name, build, _Header(parameters, options, build, False))
         return build
 
     return register
@@ -210,23 +209,25 @@ def _eager(name: str, parameters: str, implementation: Implementation) -> Build:
     return build
 
 
-def _add(
-    name: str, parameters: str, options: Options, build: Build, documented: Callable[..., object], *, foldable: bool
-) -> None:
-    parsed = parse_parameters(parameters)
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """How a function was registered."""
+
+    parameters: str
+    options: Options
+    documented: Callable[..., object]
+    foldable: bool
+
+
+def _add(name: str, build: Build, header: _Header) -> None:
+    parsed, options = parse_parameters(header.parameters), header.options
     required = max((position + 1 for position, p in enumerate(parsed) if not p.optional), default=0)
     FUNCTIONS[name] = Function(
         name=name,
         parameters=parsed,
         minimum=required if options.minimum is None else options.minimum,
         build=build,
-        documentation=inspect.getdoc(documented) or "",
-        foldable=foldable,
-        predicate=options.predicate,
-        roles=options.roles,
-        outermost=options.outermost,
-        even=options.even,
-        left_out=options.left_out,
-        checks=options.checks,
-        names=options.names,
+        documentation=inspect.getdoc(header.documented) or "",
+        foldable=header.foldable,
+        options=options,
     )

@@ -102,8 +102,9 @@ class RoleAssignments:
 class EvaluationContext:
     """Everything an expression may know besides the user: clock, randomness, ids, roles and the tenant's domain.
 
-    `now` must be aware. `default_domain` None means that DefaultDomain() fails. `regex_timeout_s` bounds one match of
-    one user, so that a catastrophic pattern costs that user and not the batch.
+    `now` must be aware. `default_domain` None means that DefaultDomain() fails. `regex_timeout_s` bounds what one
+    evaluation's regular expressions may take together, so that a catastrophic pattern costs one user and not the batch.
+    RandomString may make passwords: pass `random.SystemRandom()` outside tests.
     """
 
     now: datetime
