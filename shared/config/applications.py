@@ -29,7 +29,7 @@ from shared.config.provisioning_file import (
     ScopingFilter,
 )
 from shared.config.queue_names import refuse_name
-from shared.config.validation import problem_at, validated
+from shared.config.validation import problem_at, unknown_key, validated
 
 __all__ = [
     "Application",
@@ -134,21 +134,21 @@ class MissingSetting:
 
 class _TopLevel(ConfigurationModel):
     version: Literal[1]
-    defaults: Mapping[str, Any] = {}
-    applications: Mapping[str, Mapping[str, Any]] = {}
+    defaults: Mapping[str, Any] | None = None
+    applications: Mapping[str, Mapping[str, Any]] | None = None
 
 
 def load_applications(path: Path, environment: Mapping[str, str]) -> Applications:
     """Every application of the file, ready to use.
 
-    `environment` fills `${NAME}` in URLs, regions and ids (never secrets: those are looked up when they are used).
+    `environment` fills `${NAME}` in URLs, regions and placeholders (never secrets: those are looked up when used).
     Raises `ConfigurationError` with one `file:line: key: what was expected` per mistake.
     """
     tree = read_yaml(path)
     validated(_TopLevel, tree)
     loaded: dict[str, Application] = {}
     problems: dict[Problem, None] = dict.fromkeys(_unknown_defaults(tree))
-    for name in tree.get("applications", {}):
+    for name in tree.get("applications") or {}:
         try:
             loaded[name] = _load_application(name, tree, folder=path.parent, environment=environment)
         except ConfigurationError as error:
@@ -179,7 +179,7 @@ def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment:
     if refused:
         raise ConfigurationError([problem_at(tree, prefix, refused)])
     if isinstance(tree.get("defaults"), LocatedMap):
-        written = merge(tree["defaults"], written, whole=_REPLACED_WHOLE)
+        written = merge(_known_defaults(tree["defaults"]), written, whole=_REPLACED_WHOLE)
     entry = validated(ApplicationEntry, written, prefix=prefix)
     parts: PartsInForce = compose(entry, written, prefix=prefix, folder=folder, environment=environment)
     return Application(
@@ -205,11 +205,15 @@ def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment:
     )
 
 
+def _known_defaults(defaults: LocatedMap) -> LocatedMap:
+    known = {key: value for key, value in defaults.items() if key in ApplicationEntry.model_fields}
+    return LocatedMap(known, file=defaults.file, line=defaults.line, lines=defaults.lines)
+
+
 def _unknown_defaults(tree: LocatedMap) -> Iterator[Problem]:
-    for key in tree.get("defaults", {}):
+    for key in tree.get("defaults") or {}:
         if key not in ApplicationEntry.model_fields:
-            known = ", ".join(sorted(ApplicationEntry.model_fields))
-            yield problem_at(tree, ("defaults", key), f"a key of an application; one of {known}")
+            yield problem_at(tree, ("defaults", key), unknown_key(key, ApplicationEntry))
 
 
 def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) -> Iterator[Problem]:

@@ -5,6 +5,9 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 SETTING_NAME_PATTERN: Final = r"^[A-Z][A-Z0-9_]*$"
+GUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+DURATION_PATTERN: Final = r"^\d{1,6}[smhd]$"
+DAY_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}$"
 
 
 class ConfigurationModel(BaseModel):

@@ -10,14 +10,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
-from shared.config.model import ConfigurationModel, SettingName, Text
+from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_PATTERN, ConfigurationModel, SettingName, Text
 from shared.config.profile import MatchingAttribute, Protocol, RoleRules, TargetAttribute
 
 _DURATION = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
-Duration = Annotated[str, StringConstraints(pattern=r"^\d+[smhd]$")]
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN)]
 """A whole number and s, m, h or d: `7d`."""
 
 
@@ -100,7 +99,7 @@ class BearerAuth(ConfigurationModel):
     token: SettingName
     secondary_token: SettingName | None = None
     """Tried when the first is refused, so that a token can be rotated without a gap."""
-    expires_on: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    expires_on: str | None = Field(default=None, pattern=DAY_PATTERN)
     """The day the token ends, YYYY-MM-DD; a warning comes 30 days ahead."""
 
 
@@ -250,7 +249,7 @@ class ApplicationEntry(ConfigurationModel):
 
     profile: Text
     """The name of a shipped profile, or the path of a YAML file relative to this one."""
-    service_principal_id: Annotated[str, StringConstraints(pattern=_GUID, to_lower=True)]
+    service_principal_id: Annotated[str, StringConstraints(pattern=GUID_PATTERN, to_lower=True)]
     """Object id of the enterprise application in Entra."""
     auth: Auth
     enabled: bool = True
@@ -294,6 +293,6 @@ class ProvisioningFile(ConfigurationModel):
     """provisioning.yaml."""
 
     version: Literal[1]
-    defaults: Mapping[str, JsonValue] = {}
+    defaults: Mapping[str, JsonValue] | None = None
     """Any application key; an application overrides it."""
-    applications: Mapping[str, ApplicationEntry] = {}
+    applications: Mapping[str, ApplicationEntry] | None = None

@@ -5,15 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from shared.config.errors import ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap, nearest_line
-from shared.config.model import SETTING_NAME_PATTERN
+from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_PATTERN, SETTING_NAME_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
+_PATTERNS: Final = {
+    SETTING_NAME_PATTERN: "the name of a setting (upper case letters, digits and '_'), never the secret itself",
+    GUID_PATTERN: "a GUID: the object id of the enterprise application",
+    DURATION_PATTERN: "a whole number and s, m, h or d, such as 7d",
+    DAY_PATTERN: "a day, YYYY-MM-DD",
+}
 
 
 def validated(model: type[Model], tree: LocatedMap, *, prefix: tuple[str, ...] = ()) -> Model:
@@ -22,8 +28,16 @@ def validated(model: type[Model], tree: LocatedMap, *, prefix: tuple[str, ...] =
         return model.model_validate(tree)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        problems = {_problem(model, tree, prefix, detail): None for detail in details}
+        problems = {_problem(model, tree, prefix, detail): None for detail in details if not _follows(detail, details)}
         raise ConfigurationError(problems) from None
+
+
+def _follows(detail: Any, details: list[Any]) -> bool:
+    """Whether a list only seems too short because its elements are mistaken."""
+    depth = len(detail["loc"])
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == detail["loc"] for other in details
+    )
 
 
 def key_text(steps: Iterable[object]) -> str:
@@ -32,6 +46,14 @@ def key_text(steps: Iterable[object]) -> str:
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
+
+
+def unknown_key(key: str, owner: type[BaseModel]) -> str:
+    """What was expected in place of a key that `owner` does not have."""
+    known = sorted(owner.model_fields)
+    close = difflib.get_close_matches(key, known, n=1)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    return f"no such key; one of {', '.join(known)}{guess}"
 
 
 def problem_at(
@@ -88,7 +110,7 @@ def _tagged(kinds: tuple[type[BaseModel], ...], step: object) -> type[BaseModel]
 def _expected(detail: Any, owner: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return _known_keys(str(detail["loc"][-1]), owner)
+        return unknown_key(str(detail["loc"][-1]), owner)
     if kind == "missing":
         return "this key is required"
     if kind in {"literal_error", "enum"}:
@@ -97,18 +119,15 @@ def _expected(detail: Any, owner: type[BaseModel]) -> str:
         return f"type: one of {context['expected_tags']}"
     if kind == "union_tag_not_found":
         return "a mapping with the key type"
-    if kind == "string_pattern_mismatch" and context["pattern"] == SETTING_NAME_PATTERN:
-        return "the name of a setting (upper case letters, digits and '_'), never the secret itself"
     if kind == "string_pattern_mismatch":
-        return f"text that matches {context['pattern']}"
+        return _PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
+    if kind in {"dict_type", "mapping_type", "model_type", "model_attributes_type"}:
+        return "a mapping of keys to values"
+    if kind in {"tuple_type", "list_type"}:
+        return "a list"
+    if kind == "string_type":
+        return "text; put it in quotes if it looks like a number"
     message = str(detail["msg"])
     for start in ("Value error, ", "Input should be ", "String should have "):
         message = message.removeprefix(start)
     return message
-
-
-def _known_keys(key: str, owner: type[BaseModel]) -> str:
-    known = sorted(owner.model_fields)
-    close = difflib.get_close_matches(key, known, n=1)
-    guess = f"; did you mean {close[0]}?" if close else ""
-    return f"no such key; one of {', '.join(known)}{guess}"
