@@ -28,13 +28,17 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 ATTEMPTS = 3
 
-# The owner holds the other end of standard input. SIGTERM lets Azurite save its files; the timer ends it if a client's
-# open connection keeps it from closing.
+# The owner holds the other end of standard input. SIGTERM lets Azurite save its files, which it does after its servers
+# closed: clients that keep connections open must not hold that up. A second SIGTERM would end it unsaved.
 _TIED_TO_OWNER = """
-process.stdin.on('end', () => {
-  process.kill(process.pid, 'SIGTERM');
-  setTimeout(() => process.exit(0), 3000).unref();
-});
+const { Server } = require('http');
+const close = Server.prototype.close;
+Server.prototype.close = function (...given) {
+  const closing = close.apply(this, given);
+  this.closeAllConnections();
+  return closing;
+};
+process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
 process.stdin.resume();
 require(process.argv[1]);
 """
@@ -202,8 +206,7 @@ def _spawn(ports: Ports, options: list[str], output: int) -> tuple[int, int]:
 
 
 def _end(pid: int) -> None:
-    """Ends a process of ours: asks, waits, then insists."""
-    os.kill(pid, signal.SIGTERM)
+    """Waits for a process of ours whose pipe was closed, and insists if it does not end."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while os.waitpid(pid, os.WNOHANG)[0] == 0:
         if time.monotonic() > deadline:

@@ -52,25 +52,25 @@ def main(arguments: list[str]) -> int:
 
 async def _run(host: FunctionHost, *, is_restart: bool) -> str:
     """Runs the host until a signal (answers with nothing) or a time-out (answers with its URL)."""
+    reasons: set[str] = set()
     over = asyncio.Event()
-    late = asyncio.Event()
 
-    def lose_worker() -> None:
-        late.set()
+    def end(reason: str) -> None:
+        reasons.add(reason)
         over.set()
 
-    host.runtime.on_worker_lost = lose_worker
+    host.runtime.on_worker_lost = lambda: end("time-out")
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
+        asyncio.get_running_loop().add_signal_handler(number, end, "signal")
     await host.start()
     url = host.url
     if not is_restart:
         print(f"host ready {url}", flush=True)
     await over.wait()
-    if not late.is_set():
-        print("host: stopping", file=sys.stderr)
+    print(f"host: stopping, after a {' and a '.join(reasons)}", file=sys.stderr)
     await host.stop()
-    return url if late.is_set() else ""
+    # A signal that came while a late function was put down still means the end.
+    return "" if "signal" in reasons else url
 
 
 def _start_azurite(settings: Mapping[str, str], stack: ExitStack, restart: Mapping[str, int]) -> Azurite | None:
@@ -115,4 +115,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: it would wait for the threads of `def` functions that were abandoned.
+    os._exit(exit_code)

@@ -1,8 +1,8 @@
 """Pumps one queue into one function, and settles each message as the platform does.
 
 Fetched (hidden for 10 minutes, renewed at half time while its function runs), run, then deleted if it succeeded, shown
-again after `visibilityTimeout` if it failed, copied to `<queue>-poison` and deleted if that was its last attempt. A host
-that dies in between leaves the message hidden: it comes back by itself when the time is over.
+again after `visibilityTimeout` if it failed, copied to `<queue>-poison` and deleted if that was its last attempt.
+A host that dies in between leaves the message hidden: it comes back by itself when the time is over.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ _NAMES = {
 }
 _FIELDS = ("second", "minute", "hour", "day", "month", "day of week")
 _BOUNDS = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 _PART = re.compile(r"(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?")
 
 
@@ -42,11 +43,12 @@ class Schedule:
         for position, field in enumerate(fields):
             _check_field(text, position, field)
         expression = " ".join(fields)
+        schedule = cls(expression=expression)
         try:
-            croniter(expression, second_at_beginning=True)
+            schedule.next_after(_SOME_DAY)
         except CroniterError as error:
-            raise ValueError(f"schedule {text!r}: {error}") from error
-        return cls(expression=expression)
+            raise ValueError(f"schedule {text!r} is never due: {error}") from error
+        return schedule
 
     def next_after(self, moment: datetime) -> datetime:
         """Answers with the first time after a moment, in UTC."""

@@ -13,7 +13,7 @@ from tests.simulation.host.failures import HostNotStartedError
 HOST_CONNECTION = "AzureWebJobsStorage"
 HOST_CONTAINER = "azure-webjobs-hosts"
 
-# The SDK writes an INFO line for each call; the host's own calls are not the app's, and writing costs a tenth of the call.
+# The SDK writes an INFO line for each call. The host's own calls are not the app's, and the line is a tenth of a call.
 _QUIET = logging.getLogger("host.storage")
 _QUIET.setLevel(logging.WARNING)
 
@@ -59,7 +59,7 @@ class Storage:
         account = self._settings.get(f"{prefix}accountName")
         if not url and not account:
             raise HostNotStartedError(
-                f"the setting {connection} is missing: set a connection string (UseDevelopmentStorage=true for Azurite) "
+                f"the setting {connection} is missing: set a connection string (UseDevelopmentStorage=true is Azurite) "
                 f"or {prefix}{service}ServiceUri"
             )
         credential = await self._stack.enter_async_context(self._credential(prefix))

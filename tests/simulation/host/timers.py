@@ -116,6 +116,7 @@ class TimerListener:
         if status is not None and now > status.next:
             await self._tick(status, past_due=True)
         elif self._runs_on_startup:
+            self._runs_on_startup = False
             await self._tick(status, past_due=False)
         while not (self._stopping.is_set() or self._lease.lost.is_set()):
             due = self._schedule.next_after(datetime.now(UTC))

@@ -1,6 +1,6 @@
 """A small app with one function of each kind, for the tests of the local host.
 
-Each function notes what it was given as a line of JSON in the file named by SAMPLE_JOURNAL: that is what the tests read.
+Each function notes what it was given as a line of JSON in the file named by SAMPLE_JOURNAL: the tests read that.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def shipment(message: func.QueueMessage) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="%PREFIX%-orders-poison", connection="AzureWebJobsStorage")
 async def given_up(message: func.QueueMessage) -> None:
-    """Notes an order that was given up; the poison queue's own encoding is not checked by who sent it."""
+    """Notes an order that was given up."""
     note("given_up", body=message.get_body().decode(), attempt=message.dequeue_count)
 
 
