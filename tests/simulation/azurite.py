@@ -26,6 +26,7 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
+PORTS_TIMEOUT_S = 2.0
 ATTEMPTS = 3
 
 # The owner holds the other end of standard input. SIGTERM lets Azurite save its files, which it does after its servers
@@ -120,7 +121,11 @@ class Azurite:
 
         Raises: AzuriteNotStartedError, also when a port is taken.
         """
-        if taken := ports.taken_ones():
+        # The Azurite of a host that was just killed may still be saving its files.
+        deadline = time.monotonic() + PORTS_TIMEOUT_S
+        while (taken := ports.taken_ones()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if taken:
             numbers = ", ".join(str(port) for port in taken)
             raise AzuriteNotStartedError(
                 f"Azurite cannot start: something else listens on port {numbers}. "
