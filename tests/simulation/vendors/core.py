@@ -8,20 +8,24 @@ reserved domains such as `.test` that synthetic tenants use; the RFC only says S
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
+from pydantic import Field
 from scim2_models import (
     URN,
     AuthenticationScheme,
     Bulk,
+    CaseExact,
     ChangePassword,
     ComplexAttribute,
     Context,
+    EnterpriseUser,
     ETag,
     Extension,
     Filter,
     Group,
+    Mutability,
     Patch,
     Resource,
     ResourceType,
@@ -41,7 +45,7 @@ from scim2_server.service import ScimService
 
 from tests.simulation.vendors.options import PatchAnswer, VendorOptions
 from tests.simulation.vendors.storage import VendorStorage
-from tests.simulation.vendors.writes import CORE_URNS, attribute_key
+from tests.simulation.vendors.writes import CORE_URNS, ENTERPRISE_URN, attribute_key
 
 
 class VendorEmail(ComplexAttribute):
@@ -59,6 +63,22 @@ class VendorUser(User):
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:User")
 
     emails: list[VendorEmail] | None = None
+
+
+class VendorManager(ComplexAttribute):
+    """A manager known by id alone: clients for Entra never send the `$ref` that RFC 7643 section 4.3 asks for."""
+
+    value: Annotated[str | None, CaseExact.true] = None
+    ref: str | None = Field(None, serialization_alias="$ref", validation_alias="$ref")
+    display_name: Annotated[str | None, Mutability.read_only] = None
+
+
+class VendorEnterpriseUser(EnterpriseUser):
+    """The enterprise extension with that manager."""
+
+    __schema__ = URN(ENTERPRISE_URN)
+
+    manager: VendorManager | None = None
 
 
 @cache
@@ -178,7 +198,7 @@ class ScimCore:
 
 
 def _keys_of_type(provider: ScimProvider, wanted: str) -> list[str]:
-    keys = []
+    keys = [] if wanted else ["externalid"]
     for schema in provider.schemas:
         urn = "" if str(schema.id) in CORE_URNS else str(schema.id)
         for attribute in schema.attributes or []:

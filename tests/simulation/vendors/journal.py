@@ -14,7 +14,7 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 @dataclass(slots=True, kw_only=True)
 class JournalEntry:
-    """One request. `status` is None while no answer was sent; `landed_late` marks a write that outlived its connection."""
+    """One request. `status` is None while unanswered; `landed_late` marks a write that outlived its connection."""
 
     at: float
     method: str

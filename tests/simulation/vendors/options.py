@@ -153,7 +153,7 @@ class VendorOptions:
     visible_after_s: float = 0.0
     """How long a new account stays invisible to lookups and membership checks (read-after-write lag)."""
     deleted_user_name: str = "free"
-    """`free`: a deleted account's userName may be used again; `conflict`: 409 as long as the soft-deleted one exists."""
+    """Retry-After of a refusal; empty sends none, `window` the seconds until one more request fits."""
     soft_delete: bool = False
     """Whether a deleted account is kept, invisible, in the simulator's `resources`."""
     rate_limit: int | None = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from scim2_models import URN, ComplexAttribute, EnterpriseUser, Extension
+from scim2_models import URN, ComplexAttribute, Extension
 
+from tests.simulation.vendors.core import VendorEnterpriseUser
 from tests.simulation.vendors.exchange import Refusal
 from tests.simulation.vendors.storage import Json
 from tests.simulation.vendors.writes import ENTERPRISE_URN
@@ -44,7 +45,7 @@ class GenesysUser(Extension):
     routing_languages: list[GenesysRouting] | None = None
 
 
-class GenesysEnterpriseUser(EnterpriseUser):
+class GenesysEnterpriseUser(VendorEnterpriseUser):
     """The enterprise extension with a date of hire."""
 
     __schema__ = URN(ENTERPRISE_URN)

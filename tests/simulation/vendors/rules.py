@@ -282,7 +282,7 @@ class Supported:
         """Answers whether a touch is supported. Sub-attributes that only describe an element go with it."""
         whole = attribute_key(touch.urn, touch.name)
         if not touch.name:
-            return True
+            return any(key.startswith(touch.urn.casefold() + ":") for key in self.keys)
         kinds = self.kinds.get(whole)
         if kinds is not None and touch.type and touch.type.casefold() not in kinds:
             return False

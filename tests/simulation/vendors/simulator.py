@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from scim2_models import EnterpriseUser, Extension
+from scim2_models import Extension
 
 from tests.simulation.vendors.clock import Clock
 from tests.simulation.vendors.control import Control
-from tests.simulation.vendors.core import ScimCore
+from tests.simulation.vendors.core import ScimCore, VendorEnterpriseUser
 from tests.simulation.vendors.exchange import Answer, Delivery, Exchange, Refusal, Request
 from tests.simulation.vendors.faulting import carried_out_with_faults
 from tests.simulation.vendors.faults import FaultKind, Faults
@@ -101,7 +101,7 @@ class VendorSimulator:
 
     def extensions(self) -> tuple[type[Extension], ...]:
         """Answers with the extension schemas of User."""
-        return (EnterpriseUser,)
+        return (VendorEnterpriseUser,)
 
     def user_rows(self) -> tuple[str, ...]:
         """Answers with the supported user attributes, empty for all."""

@@ -66,7 +66,7 @@ def parse_touch(text: str, *, urns: Iterable[str], op: str = "set") -> Touch | N
             )
     match = _PATH.match(text)
     if match is None:
-        return None
+        return Touch(op=op, urn=text, raw=text) if folded.startswith("urn:") else None
     terms = tuple(
         (term["name"].casefold(), term["text"] if term["text"] is not None else term["word"])
         for term in _TERM.finditer(match["filter"] or "")
@@ -166,8 +166,8 @@ class Walk:
         if touch is None:
             yield operation
             return
-        if not touch.name:
-            value = self.resource({touch.urn: value}, op=op).get(touch.urn, GONE) if isinstance(value, dict) else value
+        if not touch.name and isinstance(value, dict):
+            value = self.resource({touch.urn: value}, op=op).get(touch.urn, GONE)
         else:
             value = self.leaf(touch, value)
         if value is GONE:
