@@ -128,6 +128,15 @@ class Tenant(Directory):
             for report_id in self._living_reports(user_id):
                 self._write_down_manager(report_id, user_id)
 
+    def mass_delete(self, fraction: float) -> list[str]:
+        """Soft-deletes the youngest `fraction` of the people, as a broken HR feed does; returns their ids."""
+        with self.lock:
+            count = round(len(self.users) * fraction)
+            gone = self.user_ids()[-count:] if count else []
+            for user_id in gone:
+                self.soft_delete(user_id)
+            return gone
+
     def restore(self, user_id: str) -> None:
         """Brings a user back from the deleted items, with memberships, grants and reports."""
         with self.lock:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tests.simulation.graph.simulator import GraphSimulator
 
 MUTATORS = frozenset({
-    "hire", "update", "disable", "enable", "set_manager", "soft_delete", "restore", "purge", "create_group",
-    "update_group", "delete_group", "add_member", "remove_member", "create_service_principal",
+    "hire", "update", "disable", "enable", "set_manager", "soft_delete", "mass_delete", "restore", "purge",
+    "create_group", "update_group", "delete_group", "add_member", "remove_member", "create_service_principal",
     "update_service_principal", "assign", "unassign",
 })  # fmt: skip
 

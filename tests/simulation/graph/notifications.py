@@ -60,7 +60,8 @@ class Notifications:
     """Sends from one thread of its own, several notices for one URL together."""
 
     def __init__(self, *, now: Callable[[], datetime]) -> None:
-        """Is idle until started."""
+        """Is idle until started; `timeout_s` may be shortened by a test."""
+        self.timeout_s = DELIVERY_TIMEOUT_S
         self._now = now
         self._changed = Condition()
         self._waiting: list[Delivery] = []
@@ -142,7 +143,7 @@ class Notifications:
             by_url.setdefault(delivery.url, []).append(delivery)
         failed: list[Delivery] = []
         for url, deliveries in by_url.items():
-            status = _post(url, {"value": [delivery.notice for delivery in deliveries]})
+            status = _post(url, {"value": [delivery.notice for delivery in deliveries]}, timeout_s=self.timeout_s)
             with self._changed:
                 self._made.append({"url": url, "status": status, "notices": len(deliveries)})
             if not 200 <= status < 300:
@@ -150,10 +151,10 @@ class Notifications:
         return failed
 
 
-def _post(url: str, body: JsonObject) -> int:
+def _post(url: str, body: JsonObject, *, timeout_s: float) -> int:
     request = Request(url, data=to_json(body), headers={"Content-Type": "application/json"}, method="POST")
     try:
-        with _opener.open(request, timeout=DELIVERY_TIMEOUT_S) as answer:
+        with _opener.open(request, timeout=timeout_s) as answer:
             return int(answer.status)
     except HTTPError as refusal:
         refusal.close()

@@ -73,7 +73,7 @@ class Subscriptions:
         self._lock = Lock()
         self._subscriptions: dict[str, Subscription] = {}
         self._count = 0
-        self._notifications = Notifications(now=now)
+        self.notifications = Notifications(now=now)
         tenant.listen(self._announce)
 
     # What a client may ask
@@ -109,7 +109,7 @@ class Subscriptions:
 
     def deliveries(self) -> list[JsonObject]:
         """Lists the POSTs made so far, with the status each got (0: no answer in time)."""
-        return self._notifications.made()
+        return self.notifications.made()
 
     def require_reauthorization(self, subscription_id: str) -> None:
         """Sends the lifecycle notification `reauthorizationRequired`."""
@@ -122,23 +122,23 @@ class Subscriptions:
             "lifecycleEvent": "reauthorizationRequired",
         }
         if subscription.lifecycle_url:
-            self._notifications.send(Delivery(url=subscription.lifecycle_url, notice=notice, since=self._now()))
+            self.notifications.send(Delivery(url=subscription.lifecycle_url, notice=notice, since=self._now()))
 
     def hold(self) -> None:
         """Keeps notifications back, so that several changes go out in one POST."""
-        self._notifications.hold()
+        self.notifications.hold()
 
     def release(self) -> None:
         """Sends what was held back."""
-        self._notifications.release()
+        self.notifications.release()
 
     def settle(self, timeout_s: float = 10.0) -> bool:
         """Waits until nothing is left to send; False when the time runs out first."""
-        return self._notifications.settle(timeout_s)
+        return self.notifications.settle(timeout_s)
 
     def stop(self) -> None:
         """Ends delivery; what was not sent is lost."""
-        self._notifications.stop()
+        self.notifications.stop()
 
     # Within
 
@@ -187,7 +187,7 @@ class Subscriptions:
                 raise _invalid(f"Subscription validation request failed. {problem}")
         with self._lock:
             self._subscriptions[subscription.id] = subscription
-        self._notifications.start()
+        self.notifications.start()
         return subscription
 
     def _expiry(self, payload: JsonObject) -> datetime:
@@ -208,7 +208,7 @@ class Subscriptions:
             if subscription.wants(change):
                 for notice in self._notices(subscription, change):
                     delivery = Delivery(url=subscription.notification_url, notice=notice, since=self._now())
-                    self._notifications.send(delivery)
+                    self.notifications.send(delivery)
 
     def _notices(self, subscription: Subscription, change: Change) -> list[JsonObject]:
         collection = f"{change.kind.value.capitalize()}s"

@@ -61,6 +61,7 @@ def test_every_mutator_can_be_called(control, tenant):
     mutate("soft_delete", user_id)
     mutate("restore", user_id)
     mutate("purge", user_id)
+    mutate("mass_delete", 0.1)
     mutate("delete_group", group_id)
 
     assert user_id not in tenant.users

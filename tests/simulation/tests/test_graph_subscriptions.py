@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +24,8 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.handshake = "faithful"
         self.statuses: list[int] = []
+        self.patience = Event()
+        self.patience.set()
         self.received: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -44,6 +46,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._shake_hands(tokens[0])
             return
         self.server.received.append(json.loads(body))
+        self.server.patience.wait()
         self._answer(self.server.statuses.pop(0) if self.server.statuses else 202, "text/plain", b"")
 
     def _shake_hands(self, token: str) -> None:
@@ -75,6 +78,7 @@ def endpoint() -> Iterator[Endpoint]:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
+        server.patience.set()
         server.shutdown()
         thread.join()
 
@@ -184,6 +188,20 @@ def test_a_refused_delivery_is_repeated(reader, endpoint, graph, tenant):
     assert graph.subscriptions.settle()
     assert endpoint.notices[0] == endpoint.notices[1]
     assert [delivery["status"] for delivery in graph.subscriptions.deliveries()] == [503, 202]
+
+
+def test_an_endpoint_that_takes_too_long_is_asked_again(reader, endpoint, graph, tenant):
+    subscribe(reader, endpoint)
+    graph.subscriptions.notifications.timeout_s = 0.1
+    endpoint.patience.clear()
+
+    tenant.hire(userType="Guest")
+
+    assert not graph.subscriptions.settle(0.3)
+    endpoint.patience.set()
+    assert graph.subscriptions.settle()
+    statuses = [delivery["status"] for delivery in graph.subscriptions.deliveries()]
+    assert (statuses[0], statuses[-1]) == (0, 202)
 
 
 def test_a_delivery_is_given_up_after_four_hours(reader, endpoint, graph, tenant):

@@ -132,6 +132,14 @@ def test_a_deleted_person_loses_and_a_restored_one_regains_what_they_had(tenant)
     assert [held for held, members in tenant.members.items() if user_id in members] == groups
 
 
+def test_a_mass_deletion_takes_a_share_of_the_people_into_the_deleted_items(tenant):
+    youngest = tenant.user_ids()[-30:]
+
+    assert tenant.mass_delete(0.5) == youngest
+    assert list(tenant.deleted_users) == youngest
+    assert len(tenant.users) == 30
+
+
 def test_a_purged_person_is_gone_with_all_grants(tenant):
     user_id = tenant.user_ids()[1]
     fuze = tenant.service_principal_id_of("Fuze")
