@@ -8,12 +8,13 @@ numbers when either side is one, dates as instants when either side is one, text
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.rules.expressions.conversion import Unfit, as_number, as_text, is_blank
+from shared.rules.expressions.conversion import Unfit, as_number, as_text, is_blank, single
 from shared.rules.expressions.date_parsing import parse_date
 
 
 def equal(left: object, right: object) -> bool:
     """Answer whether both sides are the same value."""
+    left, right = single(left), single(right)
     if is_blank(left) or is_blank(right):
         return is_blank(left) and is_blank(right)
     if isinstance(left, bool) or isinstance(right, bool):
@@ -32,6 +33,7 @@ def different(left: object, right: object) -> bool:
 
 def _ordering(holds: Callable[[int], bool]) -> Callable[[object, object], bool]:
     def compare(left: object, right: object) -> bool:
+        left, right = single(left), single(right)
         if is_blank(left) or is_blank(right):
             return False
         first, second = _aligned(left, right)

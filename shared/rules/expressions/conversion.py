@@ -24,12 +24,19 @@ class Unfit(ValueError):  # noqa: N818 - becomes an ExpressionFailure or an Expr
 
 def is_null(value: object) -> bool:
     """Answer whether the attribute counts as absent."""
-    return value is None or value is DROP or value == []
+    if isinstance(value, list):
+        return all(element is None for element in value)
+    return value is None or value is DROP
 
 
 def is_blank(value: object) -> bool:
     """Answer whether the value is null or an empty text."""
     return is_null(value) or value == ""
+
+
+def single(value: object) -> object:
+    """Answer the only element of a list of one, and any other value as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def date_text(value: datetime) -> str:
@@ -85,6 +92,7 @@ def as_values(value: object, parameter: str) -> list[str]:
 
 def as_integer(value: object, parameter: str) -> int:
     """Answer the value as a whole number of 64 bits."""
+    value = single(value)
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
@@ -114,6 +122,7 @@ def as_number(value: object) -> float | int | None:
 
 def as_boolean(value: object, parameter: str) -> bool:
     """Answer the value as a yes or no: null is no, a number is yes unless zero, text must read True or False."""
+    value = single(value)
     if is_blank(value):
         return False
     if isinstance(value, bool):
