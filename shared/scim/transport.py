@@ -124,7 +124,9 @@ class _Received:
 
 
 def _prepared(request: HttpRequest, progress: _Progress, *, timeout_s: float) -> httpx.Request:
-    timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
+    # Shorter than the deadline, so that a wait for a connection ends as what it is: nothing was sent.
+    before_sending_s = min(timeout_s * 0.9, _CONNECT_TIMEOUT_S)
+    timeout = httpx.Timeout(timeout_s, connect=before_sending_s, pool=timeout_s * 0.9)
     return httpx.Request(
         request.method,
         request.url,
