@@ -30,6 +30,7 @@ _SENDABLE_TEXT = re.compile(r"[\x20-\x7e]+")
 _UNRESOLVED = "@microsoft.keyvault("
 _EXPIRY_MARGIN_S = 60.0
 _DEFAULT_LIFETIME_S = 600.0
+_FAILURE_SHARED_S = 1.0
 _OAUTH_ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
 )
@@ -139,7 +140,7 @@ class _Token:
 class ClientCredentials:
     """OAuth 2.0 client credentials (RFC 6749 4.4): a token is kept until a minute before its end and renewed on a 401.
 
-    Requests that need a token at the same time share one request for it, and its failure.
+    Requests that need a token within the same second share one request for it, and its failure.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting of the grant
@@ -169,6 +170,7 @@ class ClientCredentials:
         self._monotonic = monotonic
         self._token: _Token | None = None
         self._failure: Answer | None = None
+        self._failed_at = 0.0
         self._rounds = 0
         self._lock = asyncio.Lock()
 
@@ -183,7 +185,7 @@ class ClientCredentials:
         try:
             async with asyncio.timeout(timeout_s):
                 async with self._lock:
-                    if self._rounds == rounds:
+                    if self._rounds == rounds and not self._failed_just_now():
                         await self._renew(timeout_s=timeout_s)
         except TimeoutError:
             return Answer(
@@ -208,7 +210,11 @@ class ClientCredentials:
             self._failure = outcome
             if outcome.kind is not AnswerKind.UNAUTHORIZED:
                 break
+        self._failed_at = self._monotonic()
         self._rounds += 1
+
+    def _failed_just_now(self) -> bool:
+        return self._failure is not None and self._monotonic() - self._failed_at < _FAILURE_SHARED_S
 
     async def _fetch(self, secret_setting: str, *, timeout_s: float) -> _Token | Answer:
         try:
