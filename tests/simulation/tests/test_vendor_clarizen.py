@@ -171,7 +171,7 @@ def test_groups_are_fully_supported(*, unique: bool, status: int) -> None:
     [
         (
             "POST",
-            '{"schemas":["%s"],"userName":"x","%s":{"division":"A","division":"B"}}' % (USER_URN, ENTERPRISE_URN),
+            f'{{"schemas":["{USER_URN}"],"userName":"x","{ENTERPRISE_URN}":{{"division":"A","division":"B"}}}}',
         ),
         (
             "PATCH",

@@ -13,7 +13,7 @@ from scim2_models.path import Comparison, LogicalExpr, Not, Present, ValuePath
 from tests.simulation.vendors.writes import CORE_URNS, attribute_key
 
 _BARE_VALUE = re.compile(r'(?P<head>\s(?:eq|EQ|Eq)\s+)(?P<value>[^\s"()\[\]]+)')
-_LITERAL = re.compile(r"^(?:true|false|null|-?\d+(?:\.\d+)?)$", re.IGNORECASE)
+_LITERAL = re.compile(r"^(?:true|false|null)$", re.IGNORECASE)
 _STRING_BOOLEAN = re.compile(r'(\b(?:primary|active)\s+eq\s+)"(true|false)"', re.IGNORECASE)
 
 

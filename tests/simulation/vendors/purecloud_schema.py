@@ -55,8 +55,7 @@ class GenesysEnterpriseUser(VendorEnterpriseUser):
 
 SUPPORTED_USERS = (
     *("userName", "active", "displayName", "title", "externalId", "password", "roles.value"),
-    *(f'emails[type eq "{kind}"].value' for kind in ("work", "other")),
-    *(f'phoneNumbers[type eq "{kind}"].value' for kind in PHONE_TYPES),
+    *("emails.value", "phoneNumbers.value"),  # the type of an element is refused, not ignored: G12, G13
     *(f"{ENTERPRISE_URN}:{name}" for name in ("department", "manager", "employeeNumber", "division", "dateHire")),
     *(f"{GENESYS_URN}:{name}" for name in ("externalIds", "routingSkills", "routingLanguages")),
 )
