@@ -135,6 +135,12 @@ class TargetAttribute(ConfigurationModel):
         parse_path(path)
         return path
 
+    @model_validator(mode="after")
+    def _is_boolean_when_it_decides_access(self) -> Self:
+        if self.path == "active" and self.type is not AttributeType.BOOLEAN:
+            raise ValueError("type: Boolean for active; protocol.patch.booleans says how it is written")
+        return self
+
 
 class MatchingAttribute(ConfigurationModel):
     """One way to find an account that exists before any link does. Tried in order; the first hit ends the search."""
