@@ -175,7 +175,7 @@ def test_a_created_account_without_a_body(acme: AcmeSimulator, client: httpx.Cli
 
 
 def test_an_id_that_is_a_number(acme: AcmeSimulator, client: httpx.Client) -> None:
-    acme.faults.add("integer_id")
+    acme.faults.add("integer_id", path="^/Users")
 
     created = client.post("/Users", json=ADA).json()
     read = client.get(f"/Users/{created['id']}").json()

@@ -426,3 +426,71 @@ def test_what_a_client_did_before_us_can_be_seeded_and_reset() -> None:
     assert before == 2
     assert vendor.sim.resources() == []
     assert vendor.list().status == 200
+
+
+@pytest.mark.parametrize(
+    ("option", "method"), [("put_supported", "PUT"), ("patch_supported", "PATCH"), ("delete_supported", "DELETE")]
+)
+def test_a_vendor_may_lack_a_method(option: str, method: str) -> None:
+    vendor = acme(**{option: False})
+    resource_id = vendor.create(ADA).body["id"]
+
+    assert vendor.call(method, f"/Users/{resource_id}", body={"schemas": []}).status == 405
+    assert names(vendor.sim.violations) == [("C1", "method_not_supported")]
+
+
+@pytest.mark.parametrize(("option", "value"), [("nulls_accepted", None), ("empty_strings_accepted", "")])
+def test_a_vendor_may_refuse_empty_values(option: str, value: str | None) -> None:
+    tolerant, strict = acme(), acme(**{option: False})
+
+    answers = [each.create({**ADA, "title": value}) for each in (tolerant, strict)]
+
+    assert [each.status for each in answers] == [201, 400]
+    assert names(strict.sim.violations) == [("C8", "empty_value_sent")]
+
+
+def test_a_vendor_may_want_one_content_type_and_answer_in_another() -> None:
+    vendor = acme(accepted_content_types=("application/json",), answer_content_type="application/json+scim")
+
+    refused = vendor.create(ADA)
+    accepted = vendor.create(ADA, headers={"Content-Type": "application/json; charset=utf-8"})
+
+    assert refused.status == 415
+    assert (accepted.status, accepted.headers["Content-Type"]) == (201, "application/json+scim")
+
+
+def test_a_vendor_may_answer_a_create_with_200_and_a_user_name_in_lower_case() -> None:
+    vendor = acme(created_status=200, fold_user_name=True)
+
+    created = vendor.create({**ADA, "userName": "Ada@Contoso.test"})
+    vendor.set(created.body["id"], "userName", "ADA@contoso.test")
+
+    assert (created.status, created.body["userName"]) == (200, "ada@contoso.test")
+    assert vendor.sim.resources()[0]["userName"] == "ada@contoso.test"
+
+
+def test_a_vendor_may_limit_and_hide_members() -> None:
+    vendor = acme(members_per_request=2, members_listed=False)
+    group = vendor.create({"displayName": "G"}, kind="Group").body["id"]
+
+    def add(*values: str) -> int:
+        members = [{"value": each} for each in values]
+        return vendor.patch(group, {"op": "add", "path": "members", "value": members}, kind="Group").status
+
+    assert (add("a", "b"), add("a", "b", "c")) == (204, 413)
+    assert "members" not in vendor.get(group, kind="Group").body
+    assert len(vendor.sim.resources("Group")[0]["members"]) == 2
+
+
+def test_a_vendor_may_have_no_discovery() -> None:
+    assert acme().call("GET", "/ServiceProviderConfig").body["patch"] == {"supported": True}
+    assert acme(discovery=False).call("GET", "/ServiceProviderConfig").status == 404
+
+
+def test_outside_the_base_path_there_is_a_web_page() -> None:
+    vendor = acme()
+
+    answer = vendor.call("GET", "/Users", base_path="/scim/v1")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "text/html")
+    assert [each.path for each in vendor.sim.journal] == ["/scim/v1/Users"]

@@ -38,7 +38,7 @@ VENDORS: dict[str, type[VendorSimulator]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Starts the vendors, prints their line, and waits for SIGTERM, Ctrl-C or the end of standard input's owner."""
+    """Starts the vendors, prints their line, and waits for SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.vendors", description=__doc__)
     parser.add_argument("--which", default="all", help="all, or names separated by commas")
     parser.add_argument("--ports-file", type=Path, help="also write the JSON line to this file")

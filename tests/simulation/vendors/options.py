@@ -137,6 +137,9 @@ class VendorOptions:
     """400 refuses a PATCH without operations that change anything."""
     upsert_filtered: bool = True
     """Whether `emails[type eq "work"].value` creates the element when none matches; else 400 noTarget."""
+    nulls_accepted: bool = True
+    """Whether null may stand for no value; else 400 invalidValue."""
+    empty_strings_accepted: bool = True
     remove_value: RemoveValue = RemoveValue.select
     conflict_status: int = 409
     conflict_scim_type: bool = True

@@ -72,6 +72,7 @@ class PureCloudOptions(VendorOptions):
     deleted_readable: bool = False
     """Whether GET of a deleted account answers 200 with active false instead of 404."""
     version_quoted_in_meta: bool = False
+    """Whether `meta.version` carries the quotes of the ETag header."""
     token_seconds: int = 86400
     hipaa: bool = False
     routing_skills: tuple[str, ...] = ("Sales", "Support")
@@ -238,6 +239,7 @@ class PureCloudSimulator(VendorSimulator):
     def _start_empty(self) -> None:
         super()._start_empty()
         self.storage.selects = self._listed
+        self.storage.quoted_versions = self.options.version_quoted_in_meta
 
     def add_client(self, client_id: str, *, rights: frozenset[str] | None = None) -> str:
         """Registers an OAuth client whose roles carry these rights (None: all) and answers with its secret."""

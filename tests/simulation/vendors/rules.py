@@ -114,6 +114,18 @@ def check_emails(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     return None
 
 
+def check_empty_values(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
+    """Refuses null and empty strings where the vendor does not take them for no value."""
+    for touch in exchange.touches:
+        refused = (touch.value is None and not sim.options.nulls_accepted and touch.op != "remove") or (
+            touch.value == "" and not sim.options.empty_strings_accepted
+        )
+        if refused:
+            sim.record.violate("C8", "empty_value_sent", touch.label, exchange)
+            raise Refusal(400, "invalidValue", f"{touch.label} has no value.")
+    return None
+
+
 def treat_external_id(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     """Loses externalId where the vendor or a fault does."""
     if not any(touch.path == "externalid" for touch in exchange.touches):
@@ -246,6 +258,7 @@ SHARED_RULES = (
     Rule(id="C5", check=check_attributes),
     Rule(id="C7", check=check_booleans),
     Rule(id="C7", check=check_emails),
+    Rule(id="C8", check=check_empty_values),
     Rule(id="F2", check=catch_wrong_account),
     Rule(id="C8", check=treat_external_id),
     Rule(id="C8", check=fold_user_name),

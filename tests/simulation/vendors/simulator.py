@@ -278,9 +278,9 @@ class VendorSimulator:
             )
         )
 
-    def _id_shape(self) -> IdShape:
+    def _id_shape(self, endpoint: str) -> IdShape:
         for kind, shape in ((FaultKind.integer_id, IdShape.integer), (FaultKind.id_with_slash, IdShape.slash)):
-            if self.faults.take(kind, method="POST", path=""):
+            if self.faults.take(kind, method="POST", path=endpoint):
                 return shape
         return self.options.id_shape
 
@@ -297,8 +297,7 @@ class VendorSimulator:
             return self._control.answer(request)
         exchange = opened_at(self, request)
         if exchange is None:
-            raw = b"<html><body><h1>404 Not Found</h1></body></html>"
-            return Answer(status=404, raw=raw, headers={"Content-Type": "text/html"})
+            return self._outside(request)
         entry = self.record.journal.add(
             JournalEntry(
                 at=exchange.arrived_at,
@@ -314,6 +313,13 @@ class VendorSimulator:
         answer, entry.fault = carried_out_with_faults(self, exchange, lambda: carried_out(self, exchange, count))
         entry.status = answer.status if answer.delivery is Delivery.send else None
         return answer
+
+    def _outside(self, request: Request) -> Answer:
+        """Answers a path that is not below the base URL the way a web server does: no SCIM, but a page."""
+        self.record.journal.add(
+            JournalEntry(at=self.clock.now(), method=request.method, path=request.raw_path, status=404)
+        )
+        return Answer(status=404, raw=b"<h1>404 Not Found</h1>", headers={"Content-Type": "text/html"})
 
 
 def _journaled(body: bytes) -> Any:

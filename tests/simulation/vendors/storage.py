@@ -45,11 +45,13 @@ class VendorStorage(InMemoryStorage):
         self.commit: Commit = lambda _name, _before, after: after
         self.selects: Selects | None = None
         self.deleted: dict[str, Resource[Any]] = {}
-        self.id_shape: Callable[[], IdShape] = lambda: options.id_shape
+        self.id_shape: Callable[[str], IdShape] = lambda _endpoint: options.id_shape
         self.next_id: str | None = None
         self.integer_ids: set[str] = set()
         self._random = random.Random(seed)
         self._strong_versions = strong_versions
+        self.quoted_versions = False
+        """Whether a strong version has its quotes in `meta.version` too."""
         self._emails: dict[str, set[str]] = {}
         self._emails_of: dict[str, set[str]] = {}
 
@@ -58,7 +60,7 @@ class VendorStorage(InMemoryStorage):
         if self.next_id is not None:
             chosen, self.next_id = self.next_id, None
             return chosen
-        shape = self.id_shape()
+        shape = self.id_shape(f"/{resource_type.name}s")
         number = self._random.getrandbits(128)
         if shape is IdShape.integer:
             value = str(number % 10**9)
@@ -70,7 +72,10 @@ class VendorStorage(InMemoryStorage):
 
     def next_version(self) -> str:
         """Answers with the version of a new write; a strong one has only digits."""
-        return str(next(self.versions)) if self._strong_versions else super().next_version()
+        if not self._strong_versions:
+            return super().next_version()
+        number = next(self.versions)
+        return f'"{number}"' if self.quoted_versions else str(number)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Stores a new account after the commit rules saw it."""
