@@ -68,7 +68,9 @@ class Addresses:
         """Answers with the address of a page of a list or look-up; `count` None means the profile's page size."""
         size = min(count or self._protocol.page_size, self._protocol.max_page_size or 2**31)
         start = None if position.cursor is not None else position.start
-        parameters = search_parameters(filter_text, excluded=self._excluded(resource_type), start_index=start, count=size)
+        parameters = search_parameters(
+            filter_text, excluded=self._excluded(resource_type), start_index=start, count=size
+        )
         parameters["cursor"] = position.cursor
         return self._path(resource_type) + query_string(parameters, base_query=self._base_query)
 

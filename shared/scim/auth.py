@@ -32,7 +32,14 @@ _EXPIRY_MARGIN_S = 60.0
 _DEFAULT_LIFETIME_S = 600.0
 _FAILURE_SHARED_S = 1.0
 _OAUTH_ERRORS = frozenset(
-    {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
 )
 
 
@@ -48,9 +55,13 @@ class Authorization:
 class Credentials(Protocol):
     """Gives the headers for a request, and others after the vendor refused some."""
 
-    async def authorize(self, refused: Sequence[Authorization] = (), *, timeout_s: float) -> Authorization | Answer | None:
-        """Answers with headers that are not among `refused`, None when there are no others, or an `Answer` that says why
-        there are none at all. Takes at most `timeout_s` seconds."""
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
+        """Answers with headers that are not among `refused`, None when there are no others.
+
+        An `Answer` says why there are none at all. Takes at most `timeout_s` seconds.
+        """
 
 
 class SecretProblemError(ValueError):
@@ -93,7 +104,9 @@ class SecretCredentials:
         self._prefix = prefix
         self._current = 0
 
-    async def authorize(self, refused: Sequence[Authorization] = (), *, timeout_s: float) -> Authorization | Answer | None:
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
         """Answers as `Credentials.authorize`; never waits."""
         problem: str = ""
         used = {dict(authorization.headers)[self._header] for authorization in refused}
@@ -118,7 +131,9 @@ class BasicCredentials:
         self._password = password
         self._secret = secret
 
-    async def authorize(self, refused: Sequence[Authorization] = (), *, timeout_s: float) -> Authorization | Answer | None:
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
         """Answers as `Credentials.authorize`; never waits."""
         if refused:
             return None
@@ -174,7 +189,9 @@ class ClientCredentials:
         self._rounds = 0
         self._lock = asyncio.Lock()
 
-    async def authorize(self, refused: Sequence[Authorization] = (), *, timeout_s: float) -> Authorization | Answer | None:
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
         """Answers as `Credentials.authorize`: after one renewed token was refused too there is nothing else to try."""
         if len(refused) > 1:
             return None
@@ -189,7 +206,9 @@ class ClientCredentials:
                         await self._renew(timeout_s=timeout_s)
         except TimeoutError:
             return Answer(
-                kind=AnswerKind.UNREACHABLE, error_code=ErrorCode.TIMEOUT, detail="the token endpoint did not answer in time"
+                kind=AnswerKind.UNREACHABLE,
+                error_code=ErrorCode.TIMEOUT,
+                detail="the token endpoint did not answer in time",
             )
         return self._usable(refused) or self._failure
 
@@ -267,7 +286,7 @@ def _seconds_of(value: Any) -> float:
 
 
 def _token_failure(received: Exchange, *, code: Any) -> Answer:
-    """Nothing went to the SCIM service, so that no failure of the token endpoint is ambiguous. Its text is not quoted."""
+    """Nothing went to the SCIM service, so that no failure here is ambiguous. The endpoint's text is not quoted."""
     known = classify(received, now=datetime.now(UTC), rules=RefusalRules())
     said = f"the token endpoint answered {received.status}" if received.status else "the token endpoint did not answer"
     if isinstance(code, str) and code in _OAUTH_ERRORS:

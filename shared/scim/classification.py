@@ -55,11 +55,11 @@ class RefusalRules:
     version_mismatch_code: str = ""
 
 
-def classify(
-    exchange: Exchange, *, now: datetime, rules: RefusalRules, sent_values: Collection[str] = ()
-) -> Answer:
+def classify(exchange: Exchange, *, now: datetime, rules: RefusalRules, sent_values: Collection[str] = ()) -> Answer:
     """Answers with what an exchange means. `sent_values` are kept out of the detail; never raises."""
-    if exchange.interruption is Interruption.TOO_LARGE and (exchange.status or 0) >= (200 if _is_write(exchange) else 300):
+    if exchange.interruption is Interruption.TOO_LARGE and (exchange.status or 0) >= (
+        200 if _is_write(exchange) else 300
+    ):
         # The status says what a write did; only what was returned is lost.
         exchange = replace(exchange, body=b"", interruption=None)
     if exchange.interruption is not None or exchange.status is None:
@@ -94,13 +94,19 @@ _INTERRUPTIONS = {
     Interruption.NOT_SENT: (AnswerKind.UNREACHABLE, ErrorCode.WEB_EXCEPTION, "no connection; nothing was sent"),
     Interruption.TIMED_OUT: (AnswerKind.AMBIGUOUS, ErrorCode.TIMEOUT, "no complete answer in time"),
     Interruption.BROKEN: (AnswerKind.AMBIGUOUS, ErrorCode.WEB_EXCEPTION, "the connection broke before the answer"),
-    Interruption.TOO_LARGE: (AnswerKind.AMBIGUOUS, ErrorCode.SERVICE_INCOMPATIBLE, "the answer is too large to be read"),
+    Interruption.TOO_LARGE: (
+        AnswerKind.AMBIGUOUS,
+        ErrorCode.SERVICE_INCOMPATIBLE,
+        "the answer is too large to be read",
+    ),
     Interruption.NOT_AUTHORIZED: (AnswerKind.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "there are no credentials to send"),
 }
 
 
 def _error_of(exchange: Exchange) -> ErrorBody:
-    return read_error(exchange.body, exchange.headers.get("content-type", "")) if _may_hold_error(exchange) else NO_ERROR
+    return (
+        read_error(exchange.body, exchange.headers.get("content-type", "")) if _may_hold_error(exchange) else NO_ERROR
+    )
 
 
 def _may_hold_error(exchange: Exchange) -> bool:
@@ -157,9 +163,7 @@ def _id_of_location(exchange: Exchange) -> str | None:
     return unquote(path.rpartition("/")[2]) or None
 
 
-def _refusal(
-    exchange: Exchange, *, status: int, error: ErrorBody, rules: RefusalRules
-) -> tuple[AnswerKind, ErrorCode]:
+def _refusal(exchange: Exchange, *, status: int, error: ErrorBody, rules: RefusalRules) -> tuple[AnswerKind, ErrorCode]:
     """A ladder: what concerns the whole application first, then what is certain from the status, then the text."""
     markup = is_markup(exchange.body, exchange.headers.get("content-type", ""))
     if status == 401:
@@ -174,7 +178,9 @@ def _refusal(
         return AnswerKind.VERSION_MISMATCH, ErrorCode.VERSION_MISMATCH
     if status == 412 or error.scim_type.casefold() == "invalidvers":
         return AnswerKind.VERSION_MISMATCH, ErrorCode.VERSION_MISMATCH
-    if status == 425 or (status in rules.throttled_statuses and _is_clear_refusal(exchange, status=status, error=error)):
+    if status == 425 or (
+        status in rules.throttled_statuses and _is_clear_refusal(exchange, status=status, error=error)
+    ):
         return AnswerKind.THROTTLED, ErrorCode.TOO_MANY_REQUESTS
     if status in rules.conflict_statuses or (status < 500 and _says_taken(error, rules)):
         return AnswerKind.CONFLICT, ErrorCode.CONFLICT
@@ -209,12 +215,13 @@ def _is_version_code(error: ErrorBody, rules: RefusalRules) -> bool:
 
 
 def _is_clear_refusal(exchange: Exchange, *, status: int, error: ErrorBody) -> bool:
-    """A bare 503 may come from a proxy whose server did the work: only a read, a Retry-After or a SCIM body is clear."""
+    """A bare 503 may come from a proxy whose server did the work: a Retry-After or a SCIM body makes it clear."""
     return status != 503 or exchange.method == "GET" or error.is_scim or "retry-after" in exchange.headers
 
 
 _TAKEN = re.compile(
-    r"already (?:exists?|in use|taken|registered|used)|duplicate|must be unique|not unique|uniqueness|unique constraint",
+    r"already (?:exists?|in use|taken|registered|used)|duplicate"
+    r"|must be unique|not unique|uniqueness|unique constraint",
     re.IGNORECASE,
 )
 
@@ -240,7 +247,10 @@ _BY_TEXT = (
     (re.compile(r"\bdomain\b", re.IGNORECASE), ErrorCode.INVALID_DOMAIN),
     (re.compile(r"is required|missing|mandatory|must not be (?:empty|blank)", re.IGNORECASE), ErrorCode.MISSING_VALUES),
     (re.compile(r"one of|allowed values|enum", re.IGNORECASE), ErrorCode.SINGLE_VALUE_ONLY),
-    (re.compile(r"unknown attribute|unrecognized|not declared|no such attribute", re.IGNORECASE), ErrorCode.SCHEMA_ATTRIBUTE_NOT_FOUND),
+    (
+        re.compile(r"unknown attribute|unrecognized|not declared|no such attribute", re.IGNORECASE),
+        ErrorCode.SCHEMA_ATTRIBUTE_NOT_FOUND,
+    ),
 )
 
 

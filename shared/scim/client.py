@@ -1,7 +1,7 @@
 """The SCIM requests of one application.
 
-What a vendor returns is not believed: a hit counts when it carries the value asked for, a list is read by its rows, a 404
-that no SCIM service wrote is checked against the collection before it is taken for an absent account.
+What a vendor returns is not believed: a hit counts when it carries the value asked for, a list is read by its rows, a
+404 that no SCIM service wrote is checked against the collection before it is taken for an absent account.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class Lookup:
     """Resources that really carry the value, each with its `id` as text; more than one is for a person to solve."""
     filter_ignored: bool = False
     """True: the vendor returned others too, so matching by list is the better setting."""
+
+    @property
+    def filter_refused(self) -> bool:
+        """True when the vendor cannot look up by this attribute, so that a fallback to a list is due."""
+        incompatible = self.filter_ignored and not self.answer.ok
+        return incompatible or (self.answer.kind is AnswerKind.REJECTED and self.answer.status in {400, 501})
 
 
 class ScimClient:

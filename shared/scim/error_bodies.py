@@ -1,7 +1,7 @@
 """Reading what a vendor says in a refusal, and making it fit for a log.
 
-Bodies come as RFC 7644 3.12 errors and in a dozen other shapes (interop quirk 20). They may quote what was sent, so that
-nothing of them is kept but the status word, `scimType` and a redacted text of 300 characters.
+Bodies come as RFC 7644 3.12 errors and in a dozen other shapes (interop quirk 20). They may quote what was sent, so
+that nothing of them is kept but the status word, `scimType` and a redacted text of 300 characters.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def is_markup(body: bytes, content_type: str) -> bool:
 def read_json(body: bytes) -> Any:
     """Answers with the JSON value of a body. Raises `UnreadableBodyError` for anything hostile or broken.
 
-    Nesting deeper than the interpreter allows, NaN, and text that is no UTF-8 are refused; lone surrogates are replaced,
-    so that every text can be stored.
+    Nesting deeper than the interpreter allows, NaN, and text that is no UTF-8 are refused; lone surrogates are
+    replaced, so that every text can be stored.
     """
     try:
         value = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
@@ -114,7 +114,7 @@ def _read_value(value: Any) -> ErrorBody:
 
 
 def _unwrapped(value: Any, *, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The objects an error may be hidden in, innermost first: a list, `message`, `error`, `errors`, JSON inside a text."""
+    """The objects an error may be hidden in, innermost first: in a list, in `message` or `error`, as JSON in a text."""
     if depth == 0:
         return
     if isinstance(value, list) and value:
@@ -138,10 +138,10 @@ def _status_of(value: Any) -> int | None:
 
 
 def redacted(text: str, values: Collection[str] = ()) -> str:
-    """Answers with a vendor's text fit for a log: no values that were sent, addresses or tokens, one line, 300 characters.
+    """Answers with a vendor's text fit for a log: without values that were sent, addresses and tokens, 300 characters.
 
-    A value is found in any letter case; one shorter than four characters only as a word of its own. A text too long
-    to be searched is not quoted at all.
+    A value is found in any letter case; one shorter than four characters only as a word of its own. A text too
+    long to be searched is not quoted at all.
     """
     if len(text) > _LONGEST_QUOTED:
         return "the vendor's text is too long to be quoted"

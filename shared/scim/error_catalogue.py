@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 
 class ErrorCode(StrEnum):
-    """Error codes of Entra's provisioning log. The values are Entra's spelling, so that existing alerts keep working."""
+    """Error codes of Entra's provisioning log, in Entra's spelling, so that existing alerts keep working."""
 
     NONE = ""
     """Nothing failed."""
@@ -80,8 +80,8 @@ ERROR_CATALOGUE = MappingProxyType(
     {
         ErrorCode.CONFLICT: _advice(
             "Another account at the vendor already has a value that must be unique.",
-            "Look for an account with this user name or e-mail at the vendor. Give one of the two another value, or remove "
-            "the old account; the change is tried again by itself.",
+            "Look for an account with this user name or e-mail at the vendor. Give one of the two another value, or "
+            "remove the old account; the change is tried again by itself.",
         ),
         ErrorCode.TOO_MANY_REQUESTS: _advice(
             "The vendor asks for fewer requests.",
@@ -90,25 +90,28 @@ ERROR_CATALOGUE = MappingProxyType(
         ),
         ErrorCode.INTERNAL_SERVER_ERROR: _advice(
             "The vendor's server failed while it worked on the request.",
-            "Nothing to do at first: the change is asserted again. If it stays, give the vendor the time and the target id.",
+            "Nothing to do at first: the change is asserted again. If it stays, give the vendor the time and the "
+            "target id.",
         ),
         ErrorCode.INSUFFICIENT_RIGHTS: _advice(
             "The vendor knows the credentials but does not let them do this.",
-            "Give the integration's account the rights the vendor's documentation asks for, then restart the application.",
+            "Give the integration's account the rights the vendor's documentation asks for, then restart the "
+            "application.",
         ),
         ErrorCode.METHOD_NOT_ALLOWED: _advice(
             "The vendor does not offer this operation.",
-            "Switch the operation off in the profile (create, update or delete of this resource type), or choose another "
-            "PATCH dialect.",
+            "Switch the operation off in the profile (create, update or delete of this resource type), or choose "
+            "another PATCH dialect.",
         ),
         ErrorCode.UNAUTHORIZED: _advice(
             "The vendor does not accept the credentials.",
-            "Make a new token or secret at the vendor, store it under the setting named in provisioning.yaml, and restart "
-            "the application.",
+            "Make a new token or secret at the vendor, store it under the setting named in provisioning.yaml, and "
+            "restart the application.",
         ),
         ErrorCode.UNPROCESSABLE: _advice(
             "The vendor understood the request and refuses its content.",
-            "Compare the user's mapped values (preview) with what the vendor accepts; correct the source or the mapping.",
+            "Compare the user's mapped values (preview) with what the vendor accepts; correct the source or the "
+            "mapping.",
         ),
         ErrorCode.WEB_EXCEPTION: _advice(
             "The vendor could not be reached, or the connection broke.",
@@ -117,7 +120,8 @@ ERROR_CATALOGUE = MappingProxyType(
         ),
         ErrorCode.INVALID_ANCHOR: _advice(
             "The linked account does not exist at the vendor any more.",
-            "Nothing to do: the absence is confirmed, then the link is dropped and the user is matched or created again.",
+            "Nothing to do: the absence is confirmed, then the link is dropped and the user is matched or created "
+            "again.",
         ),
         ErrorCode.NOT_IMPLEMENTED: _advice(
             "The vendor says it cannot do this.",
@@ -141,7 +145,8 @@ ERROR_CATALOGUE = MappingProxyType(
         ),
         ErrorCode.TIMEOUT: _advice(
             "The vendor did not answer in time, so it is unknown whether the change was made.",
-            "Nothing to do: the whole state is asserted again. If it stays, raise VENDOR_TIMEOUT_SECONDS or ask the vendor.",
+            "Nothing to do: the whole state is asserted again. If it stays, raise VENDOR_TIMEOUT_SECONDS or ask the "
+            "vendor.",
         ),
         ErrorCode.LICENSE_LIMIT: _advice(
             "The vendor has no licence or seat left.",
@@ -176,8 +181,8 @@ ERROR_CATALOGUE = MappingProxyType(
         ),
         ErrorCode.BAD_REQUEST: _advice(
             "The vendor refuses the request as invalid.",
-            "Read the vendor's text in the log, compare with a preview of the user, and correct the source, the mapping or "
-            "the PATCH dialect.",
+            "Read the vendor's text in the log, compare with a preview of the user, and correct the source, the "
+            "mapping or the PATCH dialect.",
         ),
         ErrorCode.VERSION_MISMATCH: _advice(
             "The account was changed at the vendor between reading and writing.",
@@ -186,3 +191,9 @@ ERROR_CATALOGUE = MappingProxyType(
     }
 )
 """Error code -> meaning and recommended action. Every code but NONE is here (a test says so)."""
+
+
+def remedy_for(code: str) -> str:
+    """Answers with what a person should do about an error code; empty for a code that is not of this catalogue."""
+    advice = ERROR_CATALOGUE.get(code)  # type: ignore[call-overload]  # a StrEnum key is found by its text
+    return advice.action if advice is not None else ""

@@ -55,7 +55,11 @@ def query_string(parameters: Mapping[str, str | int | None], *, base_query: str 
     None is left out.
     `base_query` is the query of the base URL, kept in front as it was written.
     """
-    pairs = [f"{name}={quote(str(value), safe='', errors='replace')}" for name, value in parameters.items() if value is not None]
+    pairs = [
+        f"{name}={quote(str(value), safe='', errors='replace')}"
+        for name, value in parameters.items()
+        if value is not None
+    ]
     parts = ([base_query] if base_query else []) + pairs
     return f"?{'&'.join(parts)}" if parts else ""
 

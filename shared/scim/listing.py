@@ -1,7 +1,7 @@
 """Reading a ListResponse as servers really send it, and where the next page starts (RFC 7644 3.4.2.4, RFC 9865).
 
-Pure. `totalResults` and `itemsPerPage` are not believed (interop quirk 41): a list goes on by the rows received and ends at an
-empty page, at a page that only repeats, or where a cursor ends.
+Pure. `totalResults` and `itemsPerPage` are not believed (interop quirk 41): a list goes on by the rows received and
+ends at an empty page, at a page that only repeats, or where a cursor ends.
 """
 
 from __future__ import annotations

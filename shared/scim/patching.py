@@ -3,10 +3,10 @@
 Pure. Decisions:
 - An element of a list that the vendor does not hold yet is added whole (`add emails [{type, value}]`), because `replace
   emails[type eq "work"].value` is `noTarget` on a strict server; one that it holds is changed through its filter.
-- Where nothing is known about the vendor's state and nothing was read, an element is added, removed through its filter and
-  added again: the filter then always selects something, so that the request is valid whether or not the element was
-  there, and elements that are not ours stay. A server written for Entra instead gets `add` on the filter path, which
-  it takes for create-or-change (interop quirk 30).
+- Where nothing is known about the vendor's state and nothing was read, an element is added, removed through its filter
+  and added again: the filter then always selects something, so that the request is valid whether or not the element
+  was there, and elements that are not ours stay. A server written for Entra instead gets `add` on the filter path,
+  which it takes for create-or-change (interop quirk 30).
 - Removals come first, so that an attribute spelled in a new way is not removed after it was set. `active` = true is the
   first change and `active` = false the last, because some servers refuse changes to inactive accounts (quirk 8).
 """
@@ -71,14 +71,13 @@ class Difference:
 def diff(sent: Attributes, wanted: Attributes, *, case_exact: Callable[[str], bool]) -> Difference:
     """Answers with what turns the state last sent into the wanted one.
 
-    Null and empty values count as absent. The order of a list has no meaning. Where `case_exact(path)` is False a change
-    of letter case alone is no change. A path that is merely spelled in another case is not removed.
+    Null and empty values count as absent. The order of a list has no meaning. Where `case_exact(path)` is False a
+    change of letter case alone is no change. A path that is merely spelled in another case is not removed.
     """
     changed = {
         path: value
         for path, value in wanted.items()
-        if not is_absent(value)
-        and not (path in sent and _same(sent[path], value, case_exact=case_exact, path=path))
+        if not is_absent(value) and not (path in sent and _same(sent[path], value, case_exact=case_exact, path=path))
     }
     gone = [path for path, value in sent.items() if not is_absent(value) and is_absent(wanted.get(path))]
     if gone:
@@ -226,7 +225,9 @@ def _change(path: str, value: JSON, *, held: Collection[str], dialect: PatchDial
     # An `add` to a list appends, so that a list we own whole is always replaced.
     name = "replace" if path in held or isinstance(written, list) else "add"
     if is_manager(parsed) and dialect.manager == "value_path":
-        return _operation(name, f"{_path_text(path, dialect.booleans, 'attribute')}.value", _bare(value), dialect=dialect)
+        return _operation(
+            name, f"{_path_text(path, dialect.booleans, 'attribute')}.value", _bare(value), dialect=dialect
+        )
     return _operation(name, _path_text(path, dialect.booleans, "attribute"), written, dialect=dialect)
 
 

@@ -1,7 +1,7 @@
 """SCIM resources as plain dicts: from a flat attribute map to the body of a POST or PUT, and back (RFC 7643 2 and 3).
 
-Pure. Writing is strict (names as the mapping spells them, JSON booleans, `schemas` exactly of what is there); reading is
-lenient (names without case, "True" and "False" as booleans), because servers are.
+Pure. Writing is strict (names as the mapping spells them, JSON booleans, `schemas` exactly of what is there); reading
+is lenient (names without case, "True" and "False" as booleans), because servers are.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def is_manager(path: AttributePath) -> bool:
 
 
 def wire_value(path: AttributePath, value: JSON) -> JSON:
-    """Answers with the value as the attribute's own structure: elements with `value` for a list, an object for a manager."""
+    """Answers with the value in the attribute's own structure: elements with `value`, or an object for a manager."""
     if path.filters or path.sub is not None:
         return value
     if is_manager(path):
@@ -84,8 +84,8 @@ def new_element(path: AttributePath, values: Mapping[str, JSON]) -> dict[str, JS
 def build_resource(attributes: Attributes, *, schema_urn: str) -> dict[str, Any]:
     """Answers with the body that creates a resource with these attributes (RFC 7644 3.3).
 
-    Typed values of one attribute become one list with one element per filter; `schemas` names the core schema and exactly
-    the extensions whose attributes are there. Absent values are left out.
+    Typed values of one attribute become one list with one element per filter; `schemas` names the core schema and
+    exactly the extensions whose attributes are there. Absent values are left out.
     """
     resource: dict[str, Any] = {"schemas": [schema_urn]}
     for path, value in attributes.items():
@@ -122,8 +122,8 @@ def build_replacement(
 def read_attribute(resource: Mapping[str, Any], path: str) -> Any:
     """Answers with the value at a path of a returned resource, None when there is none.
 
-    Names are compared without case; the texts "True" and "False" are read as booleans (interop quirk 33); a path into a list
-    without a filter gives the list of its values; a manager gives the id alone.
+    Names are compared without case; the texts "True" and "False" are read as booleans (interop quirk 33); a path into a
+    list without a filter gives the list of its values; a manager gives the id alone.
     """
     parsed = target_path(path)
     value = _found(_container(resource, parsed), parsed.name)
@@ -144,7 +144,7 @@ def has_element(resource: Mapping[str, Any], path: AttributePath) -> bool:
 
 
 def equal_values(observed: Any, wanted: Any, *, case_exact: bool) -> bool:
-    """Answers whether a value read back is the one we want: "True" is true, an integer id its text, lists have no order."""
+    """Answers whether a value read back is the one wanted: "True" is true, 7 is "7", lists have no order."""
     observed, wanted = _as_boolean(observed), _as_boolean(wanted)
     if isinstance(observed, list) or isinstance(wanted, list):
         return _sorted_forms(observed, case_exact=case_exact) == _sorted_forms(wanted, case_exact=case_exact)

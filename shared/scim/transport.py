@@ -1,7 +1,7 @@
 """One HTTP request, and what came back as plain values: the only module that knows httpx's exceptions.
 
-Nothing is retried, no redirect is followed and no cookie is kept. An answer is read up to a limit and inside one deadline
-for the whole request, because httpx's own time-outs start anew with every byte a slow server drips.
+Nothing is retried, no redirect is followed and no cookie is kept. An answer is read up to a limit and inside one
+deadline for the whole request, because httpx's own time-outs start anew with every byte a slow server drips.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Progress:
 
 
 async def exchange(http: httpx.AsyncClient, request: HttpRequest, *, timeout_s: float) -> Exchange:
-    """Sends the request once and answers with what came back within `timeout_s` seconds; never raises for the network."""
+    """Sends the request once and answers with what came back within `timeout_s` seconds; the network raises nothing."""
     progress = _Progress()
     received = _Received()
     interruption: Interruption | None = None

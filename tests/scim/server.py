@@ -60,11 +60,15 @@ class Reply:
 
 
 def scim(value: Any, status: int = 200, **headers: str) -> Reply:
-    return Reply(status=status, body=json.dumps(value).encode(), headers={"Content-Type": "application/scim+json", **headers})
+    return Reply(
+        status=status, body=json.dumps(value).encode(), headers={"Content-Type": "application/scim+json", **headers}
+    )
 
 
 def listed(*rows: Any, total: int | None = None, **more: Any) -> Reply:
-    return scim({"schemas": [LIST_URN], "totalResults": len(rows) if total is None else total, "Resources": rows, **more})
+    return scim(
+        {"schemas": [LIST_URN], "totalResults": len(rows) if total is None else total, "Resources": rows, **more}
+    )
 
 
 def refused(status: int, **more: Any) -> Reply:
@@ -170,7 +174,13 @@ def application(origin: str, *, base: str = "/scim/v2", **protocol: Any) -> Any:
 
 @asynccontextmanager
 async def client_of(
-    origin: str, *, credentials: Any = None, timeout_s: float = 5.0, base: str = "/scim/v2", gate: Any = None, **protocol: Any
+    origin: str,
+    *,
+    credentials: Any = None,
+    timeout_s: float = 5.0,
+    base: str = "/scim/v2",
+    gate: Any = None,
+    **protocol: Any,
 ) -> AsyncIterator[ScimClient]:
     """A client against a server, with its HTTP connections closed at the end of the block."""
     from shared.scim.transport import new_http_client
@@ -185,4 +195,16 @@ async def client_of(
         )
 
 
-__all__ = ["Received", "Reply", "Server", "application", "client_of", "httpx", "in_turn", "listed", "refused", "scim", "serving"]
+__all__ = [
+    "Received",
+    "Reply",
+    "Server",
+    "application",
+    "client_of",
+    "httpx",
+    "in_turn",
+    "listed",
+    "refused",
+    "scim",
+    "serving",
+]

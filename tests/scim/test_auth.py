@@ -36,18 +36,16 @@ def tokens_of(server: Any) -> list[str]:
 
 async def test_the_second_secret_is_tried_when_the_first_is_refused_and_then_kept() -> None:
     settings = {"ONE": "old", "TWO": "new"}
-    async with serving(accepting("new")) as server:
-        async with client_of(server.origin, credentials=bearer(settings, "ONE", "TWO")) as client:
-            answers = [await client.patch(USER, "1", REMOVE) for _ in range(2)]
+    async with (serving(accepting("new")) as server, client_of(server.origin, credentials=bearer(settings, "ONE", "TWO")) as client):
+        answers = [await client.patch(USER, "1", REMOVE) for _ in range(2)]
 
     assert [answer.kind for answer in answers] == [AnswerKind.OK, AnswerKind.OK]
     assert tokens_of(server) == ["Bearer old", "Bearer new", "Bearer new"]
 
 
 async def test_after_both_secrets_are_refused_the_application_is_unauthorized() -> None:
-    async with serving(accepting()) as server:
-        async with client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client:
-            answer = await client.patch(USER, "1", REMOVE)
+    async with (serving(accepting()) as server, client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client):
+        answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
     assert tokens_of(server) == ["Bearer a", "Bearer b"]
@@ -55,19 +53,17 @@ async def test_after_both_secrets_are_refused_the_application_is_unauthorized() 
 
 async def test_a_rotated_secret_is_taken_up_without_a_restart() -> None:
     settings = {"ONE": "old"}
-    async with serving(accepting("new")) as server:
-        async with client_of(server.origin, credentials=bearer(settings, "ONE")) as client:
-            before = await client.delete(USER, "1")
-            settings["ONE"] = " new\n"
-            after = await client.delete(USER, "1")
+    async with (serving(accepting("new")) as server, client_of(server.origin, credentials=bearer(settings, "ONE")) as client):
+        before = await client.delete(USER, "1")
+        settings["ONE"] = " new\n"
+        after = await client.delete(USER, "1")
 
     assert (before.kind, after.kind) == (AnswerKind.UNAUTHORIZED, AnswerKind.OK)
 
 
 async def test_a_403_is_not_tried_with_another_secret() -> None:
-    async with serving(lambda _request: Reply(status=403)) as server:
-        async with client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client:
-            answer = await client.patch(USER, "1", REMOVE)
+    async with (serving(lambda _request: Reply(status=403)) as server, client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client):
+        answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
     assert len(server.requests) == 1
@@ -85,9 +81,8 @@ async def test_a_403_is_not_tried_with_another_secret() -> None:
 )
 async def test_a_setting_that_holds_no_secret_is_named_and_not_quoted(content: str | None, said: str) -> None:
     settings = {} if content is None else {"ACME_TOKEN": content}
-    async with serving(accepting()) as server:
-        async with client_of(server.origin, credentials=bearer(settings, "ACME_TOKEN")) as client:
-            answer = await client.test_connection()
+    async with (serving(accepting()) as server, client_of(server.origin, credentials=bearer(settings, "ACME_TOKEN")) as client):
+        answer = await client.test_connection()
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
     assert "ACME_TOKEN" in answer.detail
@@ -97,9 +92,8 @@ async def test_a_setting_that_holds_no_secret_is_named_and_not_quoted(content: s
 
 
 async def test_an_absent_first_secret_leaves_the_second() -> None:
-    async with serving(accepting("b")) as server:
-        async with client_of(server.origin, credentials=bearer({"TWO": "b"}, "ONE", "TWO")) as client:
-            answer = await client.delete(USER, "1")
+    async with (serving(accepting("b")) as server, client_of(server.origin, credentials=bearer({"TWO": "b"}, "ONE", "TWO")) as client):
+        answer = await client.delete(USER, "1")
 
     assert answer.ok
 
@@ -179,14 +173,13 @@ def paths(server: Any) -> list[str]:
 
 async def test_a_token_is_fetched_once_and_used_until_shortly_before_its_end() -> None:
     clock = Clock()
-    async with serving(Vendor(lifetime="600")) as server, httpx.AsyncClient() as http:
-        async with client_of(server.origin, credentials=client_credentials(server.origin, http, clock=clock)) as client:
-            ready = await client.ready()
-            await client.delete(USER, "1")
-            clock.seconds = 539
-            await client.delete(USER, "2")
-            clock.seconds = 541
-            await client.delete(USER, "3")
+    async with (serving(Vendor(lifetime="600")) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http, clock=clock)) as client):
+        ready = await client.ready()
+        await client.delete(USER, "1")
+        clock.seconds = 539
+        await client.delete(USER, "2")
+        clock.seconds = 541
+        await client.delete(USER, "3")
 
     assert ready.ok
     assert paths(server) == ["token", "1", "2", "token", "3"]
@@ -194,11 +187,10 @@ async def test_a_token_is_fetched_once_and_used_until_shortly_before_its_end() -
 
 async def test_a_token_revoked_early_is_renewed_once_and_the_refused_write_comes_again() -> None:
     vendor = Vendor()
-    async with serving(vendor) as server, httpx.AsyncClient() as http:
-        async with client_of(server.origin, credentials=client_credentials(server.origin, http)) as client:
-            await client.ready()
-            vendor.valid.clear()
-            answer = await client.patch(USER, "1", REMOVE)
+    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+        await client.ready()
+        vendor.valid.clear()
+        answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.ok
     assert paths(server) == ["token", "1", "token", "1"]
@@ -206,10 +198,8 @@ async def test_a_token_revoked_early_is_renewed_once_and_the_refused_write_comes
 
 async def test_a_new_token_that_is_refused_too_ends_the_attempt() -> None:
     vendor = Vendor()
-    async with serving(lambda request: vendor(request) if "oauth" in request.path else Reply(status=401)) as server:
-        async with httpx.AsyncClient() as http:
-            async with client_of(server.origin, credentials=client_credentials(server.origin, http)) as client:
-                answer = await client.patch(USER, "1", REMOVE)
+    async with ((serving(lambda request: vendor(request) if "oauth" in request.path else Reply(status=401)) as server, httpx.AsyncClient() as http), client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+        answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
     assert paths(server) == ["token", "1", "token", "1"]
@@ -217,14 +207,13 @@ async def test_a_new_token_that_is_refused_too_ends_the_attempt() -> None:
 
 async def test_requests_at_the_same_time_share_one_token_and_one_failure() -> None:
     vendor = Vendor()
-    async with serving(vendor) as server, httpx.AsyncClient() as http:
-        async with client_of(server.origin, credentials=client_credentials(server.origin, http)) as client:
-            answers = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
-            vendor.valid.clear()
-            again = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
-            vendor.valid.clear()
-            vendor.failure = Reply(status=500)
-            failed = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
+    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+        answers = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
+        vendor.valid.clear()
+        again = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
+        vendor.valid.clear()
+        vendor.failure = Reply(status=500)
+        failed = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
 
     assert {answer.kind for answer in [*answers, *again]} == {AnswerKind.OK}
     assert {answer.kind for answer in failed} == {AnswerKind.UNREACHABLE}
@@ -234,9 +223,8 @@ async def test_requests_at_the_same_time_share_one_token_and_one_failure() -> No
 async def test_the_second_client_secret_is_used_when_the_first_is_refused() -> None:
     vendor = Vendor()
     vendor.secrets = {"second"}
-    async with serving(vendor) as server, httpx.AsyncClient() as http:
-        async with client_of(server.origin, credentials=client_credentials(server.origin, http)) as client:
-            answer = await client.delete(USER, "1")
+    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+        answer = await client.delete(USER, "1")
 
     assert answer.ok
     assert paths(server) == ["token", "token", "1"]
@@ -245,7 +233,9 @@ async def test_the_second_client_secret_is_used_when_the_first_is_refused() -> N
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        pytest.param(scim({"error": "invalid_scope", "error_description": "first"}, 400), AnswerKind.UNAUTHORIZED, id="400"),
+        pytest.param(
+            scim({"error": "invalid_scope", "error_description": "first"}, 400), AnswerKind.UNAUTHORIZED, id="400"
+        ),
         pytest.param(Reply(status=401), AnswerKind.UNAUTHORIZED, id="401"),
         pytest.param(scim({"token": "x"}), AnswerKind.UNAUTHORIZED, id="200 without a token"),
         pytest.param(scim({"access_token": "bad token\n"}), AnswerKind.UNAUTHORIZED, id="a token no header can carry"),
@@ -260,9 +250,8 @@ async def test_the_second_client_secret_is_used_when_the_first_is_refused() -> N
 async def test_without_a_token_no_write_is_sent_and_none_is_ambiguous(failure: Reply, kind: AnswerKind) -> None:
     vendor = Vendor()
     vendor.failure = failure
-    async with serving(vendor) as server, httpx.AsyncClient() as http:
-        async with client_of(server.origin, credentials=client_credentials(server.origin, http)) as client:
-            answer = await client.patch(USER, "1", REMOVE)
+    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+        answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is kind
     assert answer.error_code

@@ -73,7 +73,7 @@ KINDS = [
         id="a scimType is believed before the text",
     ),
     pytest.param("PATCH", 412, b"", AnswerKind.VERSION_MISMATCH, id="412"),
-    pytest.param("PATCH", 400, scim_error("400", scim_type="invalidVers"), AnswerKind.VERSION_MISMATCH, id="invalidVers"),
+    pytest.param("PATCH", 400, scim_error("400", "", "invalidVers"), AnswerKind.VERSION_MISMATCH, id="invalidVers"),
     pytest.param("PATCH", 400, scim_error("400"), AnswerKind.REJECTED, id="400"),
     pytest.param("PATCH", 413, HTML, AnswerKind.REJECTED, id="413"),
     pytest.param("PATCH", 422, b"{}", AnswerKind.REJECTED, id="422"),
@@ -198,10 +198,12 @@ def test_clarizens_429_is_no_scim_error_and_carries_the_wait_in_its_body() -> No
         pytest.param(scim_error("400", "said", "invalidPath"), id="as the RFC has it"),
         pytest.param(scim_error(400, "said", "invalidPath"), id="status as a number"),
         pytest.param(
-            json.dumps({"schema": ERROR_URN, "detail": "said", "scimType": "invalidPath"}).encode(), id="schema in the singular"
+            json.dumps({"schema": ERROR_URN, "detail": "said", "scimType": "invalidPath"}).encode(),
+            id="schema in the singular",
         ),
         pytest.param(
-            json.dumps({"message": {"status": "400", "detail": "said", "scimType": "invalidPath"}}).encode(), id="wrapped"
+            json.dumps({"message": {"status": "400", "detail": "said", "scimType": "invalidPath"}}).encode(),
+            id="wrapped",
         ),
         pytest.param(
             json.dumps({"message": scim_error("400", "said", "invalidPath").decode()}).encode(), id="wrapped as a text"
@@ -275,8 +277,12 @@ def test_a_web_page_is_never_quoted() -> None:
         st.binary(max_size=60),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["status", "detail", "scimType", "message", "id", "meta", "schemas"]), inner),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["status", "detail", "scimType", "message", "id", "meta", "schemas"]), inner
+                )
+            ),
             max_leaves=8,
         ).map(lambda value: json.dumps(value).encode()),
     ),

@@ -37,7 +37,10 @@ async def hang(_request: Received) -> Reply:
 
 
 async def test_a_created_account_is_one_request_with_a_scim_body() -> None:
-    async with serving(in_turn(scim({"id": 42, "userName": "a"}, 201, ETag='"1"'))) as server, client_of(server.origin) as client:
+    async with (
+        serving(in_turn(scim({"id": 42, "userName": "a"}, 201, ETag='"1"'))) as server,
+        client_of(server.origin) as client,
+    ):
         answer = await client.create(USER, {"schemas": ["s"], "userName": "Änne 😀"})
 
     assert (answer.kind, answer.status, answer.id, answer.etag) == (AnswerKind.OK, 201, "42", '"1"')
@@ -50,7 +53,9 @@ async def test_a_created_account_is_one_request_with_a_scim_body() -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        pytest.param(Reply(status=201, headers={"Location": "http://other.example/Users/a%2Fb"}), "a/b", id="in Location"),
+        pytest.param(
+            Reply(status=201, headers={"Location": "http://other.example/Users/a%2Fb"}), "a/b", id="in Location"
+        ),
         pytest.param(Reply(status=201), None, id="nowhere"),
         pytest.param(Reply(status=202), None, id="accepted only"),
         pytest.param(scim({"id": "9"}, 200), "9", id="200 for 201"),
@@ -123,7 +128,10 @@ async def test_a_version_is_sent_as_if_match_only_when_it_can_be() -> None:
     [("/scim/v2/", "/scim/v2/users/1"), ("/s?flag", "/s/users/1?flag"), ("", "/users/1")],
 )
 async def test_the_base_url_is_joined_by_hand(base: str, expected: str) -> None:
-    async with serving(in_turn(Reply(status=204))) as server, client_of(server.origin, base=base, path_case="lower") as client:
+    async with (
+        serving(in_turn(Reply(status=204))) as server,
+        client_of(server.origin, base=base, path_case="lower") as client,
+    ):
         await client.replace(USER, "1", {"userName": "a"})
 
     assert server.sent == [("PUT", expected)]
@@ -202,9 +210,8 @@ async def test_an_answer_that_drips_ends_at_the_deadline() -> None:
     async def drip(_request: Received) -> Reply:
         return Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
 
-    async with serving(drip) as server, client_of(server.origin, timeout_s=0.3) as client:
-        async with asyncio.timeout(3):
-            answer = await client.read(USER, "1")
+    async with serving(drip) as server, client_of(server.origin, timeout_s=0.3) as client, asyncio.timeout(3):
+        answer = await client.read(USER, "1")
 
     assert (answer.kind, answer.error_code) == (AnswerKind.UNREACHABLE, ErrorCode.TIMEOUT)
 
@@ -214,7 +221,8 @@ async def test_an_answer_that_drips_ends_at_the_deadline() -> None:
     [
         pytest.param(Reply(body=b'{"id":"1","x":"' + b"x" * 3_000_000 + b'"}'), id="long"),
         pytest.param(
-            Reply(body=gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"}), id="small but unpacks long"
+            Reply(body=gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"}),
+            id="small but unpacks long",
         ),
         pytest.param(Reply(body=b"\x1f\x8b broken", headers={"Content-Encoding": "gzip"}), id="packed wrongly"),
     ],
@@ -258,7 +266,9 @@ async def test_a_look_up_gives_the_one_account_that_carries_the_value() -> None:
     "reply",
     [
         pytest.param(listed(), id="an empty list"),
-        pytest.param(scim({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "Resources": None}), id="null"),
+        pytest.param(
+            scim({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "Resources": None}), id="null"
+        ),
         pytest.param(scim({"totalResults": 0}), id="no Resources"),
         pytest.param(scim({"totalResults": "0", "resources": []}), id="in small letters"),
     ],
@@ -357,7 +367,11 @@ async def test_an_account_that_scim_does_not_know_is_not_found() -> None:
 
 @pytest.mark.parametrize(
     ("collection", "kind"),
-    [(listed(), AnswerKind.NOT_FOUND), (Reply(status=404), AnswerKind.WRONG_ENDPOINT), (refused(503), AnswerKind.THROTTLED)],
+    [
+        (listed(), AnswerKind.NOT_FOUND),
+        (Reply(status=404), AnswerKind.WRONG_ENDPOINT),
+        (refused(503), AnswerKind.THROTTLED),
+    ],
 )
 async def test_a_bare_404_is_believed_only_when_the_collection_answers(collection: Reply, kind: AnswerKind) -> None:
     async with serving(in_turn(Reply(status=404), collection)) as server, client_of(server.origin) as client:
@@ -426,11 +440,13 @@ async def test_every_request_passes_the_gate_but_one_that_holds_a_slot() -> None
     async def gate(priority: RequestPriority) -> None:
         passed.append(priority)
 
-    async with serving(in_turn(listed(), Reply(status=204), Reply(status=404), refused(404))) as server:
-        async with client_of(server.origin, gate=gate) as client:
-            await client.find(USER, "userName", "anna@x")
-            await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=RequestPriority.RESERVED)
-            await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+    async with (
+        serving(in_turn(listed(), Reply(status=204), Reply(status=404), refused(404))) as server,
+        client_of(server.origin, gate=gate) as client,
+    ):
+        await client.find(USER, "userName", "anna@x")
+        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=RequestPriority.RESERVED)
+        await client.delete(USER, "1", priority=RequestPriority.RESERVED)
 
     assert passed == [RequestPriority.NORMAL, RequestPriority.FIRST]
 

@@ -92,7 +92,9 @@ def test_groups_are_looked_up_without_their_members() -> None:
         pytest.param({"externalId": "Ab"}, "externalId", "ab", False, id="external ids with case"),
         pytest.param({"externalId": 7}, "externalId", "7", True, id="an integer external id"),
         pytest.param({"emails": [{"type": "work", "value": "a@x"}]}, WORK, "A@x", True, id="a typed e-mail"),
-        pytest.param({"emails": [{"type": "home", "value": "a@x"}]}, WORK, "a@x", False, id="an e-mail of another type"),
+        pytest.param(
+            {"emails": [{"type": "home", "value": "a@x"}]}, WORK, "a@x", False, id="an e-mail of another type"
+        ),
         pytest.param({"emails": [{"value": "b"}, {"value": "a"}]}, "emails.value", "a", True, id="any of a list"),
         pytest.param({"userName": "bert"}, "userName", "anna", False, id="somebody else"),
         pytest.param({}, "userName", "None", False, id="absent is not a text"),

@@ -124,9 +124,7 @@ def test_a_full_patch_on_an_unknown_state_gives_the_new_one(
 ) -> None:
     cleared = [path for path in old if path not in new]
 
-    result = applied(
-        build_resource(old, schema_urn=CORE), full_patch(new, dialect=dialect, cleared=cleared), policy
-    )
+    result = applied(build_resource(old, schema_urn=CORE), full_patch(new, dialect=dialect, cleared=cleared), policy)
 
     assert result == body_of(new, policy)
 

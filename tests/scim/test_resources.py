@@ -112,7 +112,15 @@ def test_a_value_read_back_equals_the_one_wanted(observed: Any, wanted: Any, equ
 
 
 def test_a_replacement_keeps_what_is_not_ours_and_drops_what_only_the_server_writes() -> None:
-    observed = {"id": "7", "meta": {}, "groups": [1], "locale": "de", "title": "old", "userName": "a", ENTERPRISE: {"x": 1}}
+    observed = {
+        "id": "7",
+        "meta": {},
+        "groups": [1],
+        "locale": "de",
+        "title": "old",
+        "userName": "a",
+        ENTERPRISE: {"x": 1},
+    }
 
     body = build_replacement(
         {"userName": "b"}, schema_urn=CORE, resource_id="7", observed=observed, cleared=["title", f"{ENTERPRISE}:x"]
