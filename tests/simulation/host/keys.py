@@ -47,11 +47,15 @@ def load_keys(path: Path | None, settings: Mapping[str, str]) -> Keys:
         stored = json.loads(path.read_text()) if path else {}
     except (OSError, ValueError):
         stored = {}
-    master = settings.get("HOST_MASTER_KEY") or stored.get(MASTER) or secrets.token_urlsafe(32)
-    default = settings.get("HOST_FUNCTION_KEY") or stored.get(DEFAULT) or secrets.token_urlsafe(32)
-    if path and not {MASTER, DEFAULT} <= stored.keys():
+    missing = {MASTER, DEFAULT} - stored.keys()
+    stored |= {name: secrets.token_urlsafe(32) for name in sorted(missing)}
+    if path and missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(json.dumps({MASTER: master, DEFAULT: default, **stored}, indent=2) + "\n")
+        path.write_text(json.dumps(stored, indent=2) + "\n")
     functions = {name: key for name, key in stored.items() if name not in (MASTER, DEFAULT)}
-    return Keys(master=master, default=default, functions=functions)
+    return Keys(
+        master=settings.get("HOST_MASTER_KEY") or stored[MASTER],
+        default=settings.get("HOST_FUNCTION_KEY") or stored[DEFAULT],
+        functions=functions,
+    )

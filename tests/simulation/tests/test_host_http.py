@@ -1,6 +1,7 @@
 """HTTP triggers, keys and the admin calls."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -124,12 +125,25 @@ def test_the_status_says_running(http: httpx.Client, sample: SampleHost) -> None
     assert {"tick", "order", "shipment", "echo"} <= names
 
 
-def test_keys_are_made_once_and_kept(tmp_path) -> None:
+def test_keys_are_made_once_and_kept_and_a_setting_goes_over_them_unkept(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
 
+    given = load_keys(path, {"HOST_MASTER_KEY": "given"})
     first = load_keys(path, {})
     second = load_keys(path, {})
 
+    assert given.is_master("given")
+    assert not first.is_master("given")
     assert first == second
     assert path.stat().st_mode & 0o077 == 0
-    assert load_keys(path, {"HOST_MASTER_KEY": "given"}).is_master("given")
+
+
+def test_a_key_of_one_function_opens_only_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text('{"locked": "only-locked"}')
+
+    keys = load_keys(path, {})
+
+    assert keys.opens("function", "locked", "only-locked")
+    assert not keys.opens("function", "other", "only-locked")
+    assert not keys.opens("admin", "locked", "only-locked")
