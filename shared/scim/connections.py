@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from shared.scim.auth import SecretLookup, new_credentials
+from shared.scim.auth import BasicCredentials, Credentials, SecretCredentials, SecretLookup
 from shared.scim.client import ScimClient
+from shared.scim.oauth import ClientCredentials
 from shared.scim.sending import Gate, RequestPriority
 from shared.scim.transport import new_http_client
 
@@ -66,3 +68,36 @@ class ScimConnections:
         for connection in self._connections.values():
             await connection.http.aclose()
         self._connections.clear()
+
+
+def new_credentials(
+    auth: Any,
+    *,
+    secret: SecretLookup,
+    http: httpx.AsyncClient,
+    gate: Callable[[], Awaitable[None]] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Credentials:
+    """Answers with the credentials an application's `auth` describes. Raises ValueError for a type it does not know."""
+    if auth.type == "bearer":
+        names = [auth.token, *([auth.secondary_token] if auth.secondary_token else [])]
+        return SecretCredentials(names, secret=secret, header="Authorization", prefix="Bearer ")
+    if auth.type == "api_key":
+        names = [auth.key, *([second] if (second := getattr(auth, "secondary_key", None)) else [])]
+        return SecretCredentials(names, secret=secret, header=auth.header or "Authorization", prefix="")
+    if auth.type == "basic":
+        return BasicCredentials(username=auth.username, password=auth.password, secret=secret)
+    if auth.type == "oauth2_client_credentials":
+        second = getattr(auth, "secondary_client_secret", None)
+        return ClientCredentials(
+            client_id=auth.client_id,
+            client_secrets=[auth.client_secret, *([second] if second else [])],
+            token_url=auth.token_url or "",
+            secret=secret,
+            http=http,
+            scopes=auth.scopes,
+            client_authentication=auth.client_authentication or "basic",
+            gate=gate,
+            monotonic=monotonic,
+        )
+    raise ValueError(f"auth type {auth.type} is not known")

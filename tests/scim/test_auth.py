@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from shared.scim.answers import Answer, AnswerKind
-from shared.scim.auth import Authorization, ClientCredentials, SecretCredentials, new_credentials
+from shared.scim.auth import Authorization, SecretCredentials
 from shared.scim.client import ResourceType
+from shared.scim.connections import new_credentials
+from shared.scim.oauth import ClientCredentials
 from shared.scim.transport import HttpRequest
 from tests.scim.server import Received, Reply, client_of, listed, scim, serving
 
@@ -36,7 +38,10 @@ def tokens_of(server: Any) -> list[str]:
 
 async def test_the_second_secret_is_tried_when_the_first_is_refused_and_then_kept() -> None:
     settings = {"ONE": "old", "TWO": "new"}
-    async with (serving(accepting("new")) as server, client_of(server.origin, credentials=bearer(settings, "ONE", "TWO")) as client):
+    async with (
+        serving(accepting("new")) as server,
+        client_of(server.origin, credentials=bearer(settings, "ONE", "TWO")) as client,
+    ):
         answers = [await client.patch(USER, "1", REMOVE) for _ in range(2)]
 
     assert [answer.kind for answer in answers] == [AnswerKind.OK, AnswerKind.OK]
@@ -44,7 +49,10 @@ async def test_the_second_secret_is_tried_when_the_first_is_refused_and_then_kep
 
 
 async def test_after_both_secrets_are_refused_the_application_is_unauthorized() -> None:
-    async with (serving(accepting()) as server, client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client):
+    async with (
+        serving(accepting()) as server,
+        client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client,
+    ):
         answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
@@ -53,7 +61,10 @@ async def test_after_both_secrets_are_refused_the_application_is_unauthorized() 
 
 async def test_a_rotated_secret_is_taken_up_without_a_restart() -> None:
     settings = {"ONE": "old"}
-    async with (serving(accepting("new")) as server, client_of(server.origin, credentials=bearer(settings, "ONE")) as client):
+    async with (
+        serving(accepting("new")) as server,
+        client_of(server.origin, credentials=bearer(settings, "ONE")) as client,
+    ):
         before = await client.delete(USER, "1")
         settings["ONE"] = " new\n"
         after = await client.delete(USER, "1")
@@ -62,7 +73,10 @@ async def test_a_rotated_secret_is_taken_up_without_a_restart() -> None:
 
 
 async def test_a_403_is_not_tried_with_another_secret() -> None:
-    async with (serving(lambda _request: Reply(status=403)) as server, client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client):
+    async with (
+        serving(lambda _request: Reply(status=403)) as server,
+        client_of(server.origin, credentials=bearer({"ONE": "a", "TWO": "b"}, "ONE", "TWO")) as client,
+    ):
         answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
@@ -81,7 +95,10 @@ async def test_a_403_is_not_tried_with_another_secret() -> None:
 )
 async def test_a_setting_that_holds_no_secret_is_named_and_not_quoted(content: str | None, said: str) -> None:
     settings = {} if content is None else {"ACME_TOKEN": content}
-    async with (serving(accepting()) as server, client_of(server.origin, credentials=bearer(settings, "ACME_TOKEN")) as client):
+    async with (
+        serving(accepting()) as server,
+        client_of(server.origin, credentials=bearer(settings, "ACME_TOKEN")) as client,
+    ):
         answer = await client.test_connection()
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
@@ -92,7 +109,10 @@ async def test_a_setting_that_holds_no_secret_is_named_and_not_quoted(content: s
 
 
 async def test_an_absent_first_secret_leaves_the_second() -> None:
-    async with (serving(accepting("b")) as server, client_of(server.origin, credentials=bearer({"TWO": "b"}, "ONE", "TWO")) as client):
+    async with (
+        serving(accepting("b")) as server,
+        client_of(server.origin, credentials=bearer({"TWO": "b"}, "ONE", "TWO")) as client,
+    ):
         answer = await client.delete(USER, "1")
 
     assert answer.ok
@@ -173,7 +193,11 @@ def paths(server: Any) -> list[str]:
 
 async def test_a_token_is_fetched_once_and_used_until_shortly_before_its_end() -> None:
     clock = Clock()
-    async with (serving(Vendor(lifetime="600")) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http, clock=clock)) as client):
+    async with (
+        serving(Vendor(lifetime="600")) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http, clock=clock)) as client,
+    ):
         ready = await client.ready()
         await client.delete(USER, "1")
         clock.seconds = 539
@@ -187,7 +211,11 @@ async def test_a_token_is_fetched_once_and_used_until_shortly_before_its_end() -
 
 async def test_a_token_revoked_early_is_renewed_once_and_the_refused_write_comes_again() -> None:
     vendor = Vendor()
-    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+    async with (
+        serving(vendor) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http)) as client,
+    ):
         await client.ready()
         vendor.valid.clear()
         answer = await client.patch(USER, "1", REMOVE)
@@ -198,7 +226,11 @@ async def test_a_token_revoked_early_is_renewed_once_and_the_refused_write_comes
 
 async def test_a_new_token_that_is_refused_too_ends_the_attempt() -> None:
     vendor = Vendor()
-    async with ((serving(lambda request: vendor(request) if "oauth" in request.path else Reply(status=401)) as server, httpx.AsyncClient() as http), client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+    async with (
+        serving(lambda request: vendor(request) if "oauth" in request.path else Reply(status=401)) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http)) as client,
+    ):
         answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is AnswerKind.UNAUTHORIZED
@@ -207,7 +239,11 @@ async def test_a_new_token_that_is_refused_too_ends_the_attempt() -> None:
 
 async def test_requests_at_the_same_time_share_one_token_and_one_failure() -> None:
     vendor = Vendor()
-    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+    async with (
+        serving(vendor) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http)) as client,
+    ):
         answers = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
         vendor.valid.clear()
         again = await asyncio.gather(*[client.delete(USER, str(number)) for number in range(8)])
@@ -223,7 +259,11 @@ async def test_requests_at_the_same_time_share_one_token_and_one_failure() -> No
 async def test_the_second_client_secret_is_used_when_the_first_is_refused() -> None:
     vendor = Vendor()
     vendor.secrets = {"second"}
-    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+    async with (
+        serving(vendor) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http)) as client,
+    ):
         answer = await client.delete(USER, "1")
 
     assert answer.ok
@@ -250,7 +290,11 @@ async def test_the_second_client_secret_is_used_when_the_first_is_refused() -> N
 async def test_without_a_token_no_write_is_sent_and_none_is_ambiguous(failure: Reply, kind: AnswerKind) -> None:
     vendor = Vendor()
     vendor.failure = failure
-    async with (serving(vendor) as server, httpx.AsyncClient() as http, client_of(server.origin, credentials=client_credentials(server.origin, http)) as client):
+    async with (
+        serving(vendor) as server,
+        httpx.AsyncClient() as http,
+        client_of(server.origin, credentials=client_credentials(server.origin, http)) as client,
+    ):
         answer = await client.patch(USER, "1", REMOVE)
 
     assert answer.kind is kind
