@@ -24,7 +24,7 @@ _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 class LocatedMap(dict[str, Any]):
-    """A mapping that knows the file, its own line, and the line of each key."""
+    """A mapping that knows the file, its own line (that of its key), and the line of each key."""
 
     def __init__(self, content: Mapping[str, Any], *, file: str, line: int, lines: Mapping[str, int]) -> None:
         super().__init__(content)
@@ -34,7 +34,7 @@ class LocatedMap(dict[str, Any]):
 
 
 class LocatedList(list[Any]):
-    """A list that knows the file, its own line, and the line of each element."""
+    """A list that knows the file, its own line (that of its key), and the line of each element."""
 
     def __init__(self, content: Iterable[Any], *, file: str, line: int, lines: Iterable[int]) -> None:
         super().__init__(content)
@@ -139,7 +139,9 @@ class _Reader:
             if name in content:
                 raise _refusal(self.file, line, full, f"each key once; it is also on line {lines[name]}")
             lines[name] = line
-            content[name] = self.read(value_node, full)
+            content[name] = value = self.read(value_node, full)
+            if isinstance(value, LocatedMap | LocatedList):
+                value.line = line
         self.open.discard(id(node))
         return LocatedMap(content, file=self.file, line=self._line(node), lines=lines)
 

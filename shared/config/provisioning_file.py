@@ -252,6 +252,7 @@ class ApplicationEntry(ConfigurationModel):
     service_principal_id: Annotated[str, StringConstraints(pattern=GUID_PATTERN, to_lower=True)]
     """Object id of the enterprise application in Entra."""
     auth: Auth
+    """How requests are authenticated; secrets by the names of settings."""
     enabled: bool = True
     """False: nothing is read, written or checked for it; its secrets need not exist."""
     base_url: str | None = None
@@ -263,23 +264,35 @@ class ApplicationEntry(ConfigurationModel):
     renamed_from: str | None = None
     """The name this application had before; its accounts move with it."""
     scope: ScopeMode = ScopeMode.ASSIGNED
+    """Who is looked at before the filters."""
     exclude_default_access: bool | None = None
     """Default: the profile's word (true)."""
     scoping_filters: tuple[ScopingFilter, ...] = ()
+    """Of several filters one is enough; inside a filter every clause must hold. None: everybody."""
     mappings: Overrides = Overrides()
+    """Mappings to add, replace or remove."""
     attributes: ExtraAttributes = ExtraAttributes()
+    """Attributes that the profile does not know."""
     matching: MatchingEntry = MatchingEntry()
+    """How an existing account is found, in place of the profile's way."""
     actions: ActionsEntry = ActionsEntry()
+    """Which writes are allowed."""
     groups: GroupsEntry | None = None
     """Default: provisioned where the profile has groups."""
     rate_limit: RateLimitEntry | None = None
+    """In place of the profile's limits."""
     roles: RoleRules | None = None
+    """Keys of the profile's role rules to replace."""
     protocol: Protocol | None = None
     """Keys of the profile's protocol to replace, for a server that behaves otherwise than assumed."""
     deletion_guard: DeletionGuard = DeletionGuard()
+    """How many may lose access before a person is asked."""
     deprovisioning: Deprovisioning = Deprovisioning()
+    """What happens to accounts of people who left."""
     drift: Drift = Drift()
+    """Whether changes made at the vendor are looked for."""
     notify: Notify = Notify()
+    """Who is told about quarantine and held deletions."""
 
     @field_validator("drift")
     @classmethod
