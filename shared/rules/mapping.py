@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from shared.config.mapping import Apply, AttributeMapping
 from shared.config.profile import AttributeType, ResourceProfile, RoleRules, TargetAttribute
 from shared.rules.attribute_paths import JSON, AttributePath, Attributes, parse_path
+from shared.rules.evaluation import Evaluate, evaluation_of
 from shared.rules.expressions import (
     DROP,
     EvaluationContext,
@@ -20,7 +21,6 @@ from shared.rules.expressions import (
     RoleFlow,
     UniqueValue,
 )
-from shared.rules.evaluation import Evaluate, evaluation_of
 from shared.rules.failures import InvalidData
 from shared.rules.roles import shape_roles
 from shared.rules.source_user import SourceUser
