@@ -220,6 +220,11 @@ class ScimClient:
         priority: RequestPriority = RequestPriority.NORMAL,
     ) -> Page:
         """Reads one page of all resources from a position (None: from the start). `Page.next` is None at the end."""
+        if self._addresses.profile_of(resource_type).list_needs_filter:
+            detail = "this vendor lists nothing without a filter; match by: filter"
+            return Page(
+                answer=Answer(kind=AnswerKind.REJECTED, error_code=ErrorCode.SERVICE_INCOMPATIBLE, detail=detail)
+            )
         position = position or ListPosition()
         filter_text = self._protocol.inactive_filter if position.inactive else None
         url = self._addresses.page(resource_type, position, filter_text=filter_text, count=count)

@@ -10,7 +10,7 @@ import copy
 import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from shared.rules.attribute_paths import JSON, AttributePath, Attributes, parse_path
 
@@ -81,17 +81,21 @@ def new_element(path: AttributePath, values: Mapping[str, JSON]) -> dict[str, JS
     return element
 
 
-def build_resource(attributes: Attributes, *, schema_urn: str) -> dict[str, Any]:
+def build_resource(
+    attributes: Attributes, *, schema_urn: str, schemas: Literal["all", "core"] = "all"
+) -> dict[str, Any]:
     """Answers with the body that creates a resource with these attributes (RFC 7644 3.3).
 
     Typed values of one attribute become one list with one element per filter; `schemas` names the core schema and
-    exactly the extensions whose attributes are there. Absent values are left out.
+    exactly the extensions whose attributes are there (`core`: the core schema alone, as Entra sends it). Absent values
+    are left out.
     """
     resource: dict[str, Any] = {"schemas": [schema_urn]}
     for path, value in attributes.items():
         if not is_absent(value):
             _write(resource, target_path(path), value)
-    resource["schemas"] = _schemas_of(resource, schema_urn)
+    listed = _schemas_of(resource, schema_urn)
+    resource["schemas"] = listed if schemas == "all" else [schema_urn]
     return resource
 
 
