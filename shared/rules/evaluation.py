@@ -62,7 +62,7 @@ def _computed(computed: Computed, mapping: AttributeMapping, roles: RoleRules) -
     if computed is Computed.OTHER_ADDRESS:
         return lambda user, _: _other_address(user)
     flow, target = _FLOWS[computed], mapping.target
-    return lambda user, context: _role_assignments(user, context, flow, rules=roles, target=target)
+    return lambda _, context: _role_assignments(context.roles, flow, rules=roles, target=target)
 
 
 def _joined(user: SourceUser, names: tuple[str, ...]) -> str | None:
@@ -77,15 +77,12 @@ def _other_address(user: SourceUser) -> str | None:
     return next((address.removeprefix("smtp:") for address in secondary), None)
 
 
-def _role_assignments(
-    user: SourceUser, context: EvaluationContext, flow: RoleFlow, *, rules: RoleRules, target: str
-) -> RoleAssignments:
-    """The user's roles that the vendor accepts. Raises `InvalidData` when it has roles and none is accepted."""
-    allowed: tuple[AppRole, ...] = tuple(role for role in context.roles if is_role_allowed(role, rules))
-    if flow is RoleFlow.SINGLE and (allowed or not context.roles):
-        return RoleAssignments(flow, allowed)
-    if len(allowed) != len(context.roles) and not user.soft_deleted:
-        refused = ", ".join(role.value or role.id for role in context.roles if role not in allowed)
+def _role_assignments(roles: tuple[AppRole, ...], flow: RoleFlow, *, rules: RoleRules, target: str) -> RoleAssignments:
+    """The roles that the vendor accepts. Raises `InvalidData` when one that would be sent is not accepted."""
+    allowed = tuple(role for role in roles if is_role_allowed(role, rules))
+    enough = allowed or not roles if flow is RoleFlow.SINGLE else len(allowed) == len(roles)
+    if not enough:
+        refused = ", ".join(role.value or role.id for role in roles if role not in allowed)
         reason = f"the vendor does not accept the role {refused}; allowed: {', '.join(rules.allowed) or 'others'}"
         raise InvalidData(target=target, source="appRoleAssignments", reason=reason)
     return RoleAssignments(flow, allowed)
