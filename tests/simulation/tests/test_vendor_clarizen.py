@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.vendors import ClarizenDataCentres, ClarizenOptions, ClarizenSimulator
+from tests.simulation.vendors import ClarizenDataCentres, ClarizenOptions, ClarizenSimulator, FilterMode
 from tests.simulation.vendors.calling import GROUP_URN, PATCH_URN, USER_URN, Caller, names, scim_type
 from tests.simulation.vendors.writes import ENTERPRISE_URN
 
@@ -122,6 +122,7 @@ def test_a_key_without_lite_admin_is_forbidden() -> None:
     sim = ClarizenSimulator()
 
     assert Caller(sim, token=sim.key_without_lite_admin()).list().status == 403
+    assert names(sim.notices) == [("K6", "not_lite_admin")]
 
 
 @pytest.mark.parametrize(("mode", "status"), [("free", 201), ("conflict", 409)])
@@ -196,6 +197,15 @@ def test_two_values_for_one_enterprise_attribute_are_refused(method: str, body: 
 
     assert scim_type(answer) == (400, "invalidSyntax")
     assert names(vendor.sim.violations) == [("K10", "attribute_written_twice")]
+
+
+@pytest.mark.parametrize(("mode", "status"), [(FilterMode.honour, 200), (FilterMode.reject, 400)])
+def test_other_attributes_may_not_be_filterable(mode: FilterMode, status: int) -> None:
+    vendor = clarizen(other_filter=mode)
+
+    assert vendor.find('title eq "T"').status == status
+    assert vendor.find('userName eq "a" and externalId eq "b"').status == 200
+    assert bool(vendor.sim.violations) is (status == 400)
 
 
 def test_another_extension_is_ignored_and_recorded() -> None:

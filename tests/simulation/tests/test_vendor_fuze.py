@@ -170,7 +170,8 @@ def test_there_are_no_groups() -> None:
 
     answers = [vendor.list(kind="Group"), vendor.create({"displayName": "G"}, kind="Group")]
 
-    assert [each.status for each in answers] == [404, 404]
+    assert [scim_type(each) for each in answers] == [(404, ""), (404, "")]
+    assert answers[0].body["detail"] == "There is nothing at this path."
     assert names(vendor.sim.violations) == [("F7", "groups_not_supported")] * 2
 
 

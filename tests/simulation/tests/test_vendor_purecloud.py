@@ -58,6 +58,7 @@ def test_listing_groups_wants_a_filter(mode: str, path: str | None, expected: tu
     vendor = purecloud(group_list_without_filter=mode)
 
     assert scim_type(vendor.call("GET", "/groups", base_path=path)) == expected
+    assert bool(vendor.sim.violations) is (path is None)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,7 @@ def test_a_page_above_25(query: dict[str, str], option: int | None, status: int,
     assert answer.status == status
     assert (len(answer.body["Resources"]) if status == 200 else None) == size
     assert ("Retry-After" in answer.headers) is (status == 429)
+    assert bool(vendor.sim.violations) is (size in {None, 25} and query.get("count") == "26")
 
 
 def test_the_rate_is_counted_per_token_and_minute() -> None:
@@ -201,6 +203,7 @@ def test_creating_over_a_deleted_account(*, restores: bool, status: int) -> None
 
     assert answer.status == status
     assert (answer.body.get("id") == resource_id) is restores
+    assert names(vendor.sim.notices) == ([("G10", "deleted_account_restored")] if restores else [])
 
 
 def test_creating_over_a_living_account_is_a_conflict() -> None:
@@ -388,6 +391,7 @@ def test_a_client_may_do_what_its_roles_allow() -> None:
 
     assert created.status == 201
     assert [each.status for each in answers] == [200, 403, 403, 403]
+    assert names(sim.notices) == [("G21", "right_missing")] * 3
 
 
 def test_the_documented_attributes_are_stored_without_a_violation() -> None:

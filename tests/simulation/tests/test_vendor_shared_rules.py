@@ -302,6 +302,7 @@ def test_removing_members_by_value(mode: RemoveValue, status: int, left: list[st
     members = vendor.sim.resources("Group")[0].get("members") or []
     assert answer.status == status
     assert [each["value"] for each in members] == left
+    assert bool(vendor.sim.violations) is (mode is not RemoveValue.select)
 
 
 def test_a_member_must_exist_where_the_vendor_looks() -> None:
@@ -382,6 +383,7 @@ def test_the_case_of_a_path_matters_where_the_vendor_says_so(case: PathCase, pat
     vendor = acme(path_case=case)
 
     assert vendor.call("GET", path).status == status
+    assert bool(vendor.sim.violations) is (status == 404)
 
 
 def test_a_put_replaces_what_it_does_not_mention() -> None:
@@ -456,6 +458,7 @@ def test_a_vendor_may_want_one_content_type_and_answer_in_another() -> None:
     accepted = vendor.create(ADA, headers={"Content-Type": "application/json; charset=utf-8"})
 
     assert refused.status == 415
+    assert names(vendor.sim.notices) == [("C1", "content_type_refused")]
     assert (accepted.status, accepted.headers["Content-Type"]) == (201, "application/json+scim")
 
 
@@ -478,8 +481,25 @@ def test_a_vendor_may_limit_and_hide_members() -> None:
         return vendor.patch(group, {"op": "add", "path": "members", "value": members}, kind="Group").status
 
     assert (add("a", "b"), add("a", "b", "c")) == (204, 413)
+    assert names(vendor.sim.violations) == [("C8", "too_many_members")]
     assert "members" not in vendor.get(group, kind="Group").body
     assert len(vendor.sim.resources("Group")[0]["members"]) == 2
+
+
+def test_an_email_address_has_an_at_sign() -> None:
+    vendor = acme()
+
+    answer = vendor.create({**ADA, "emails": [{"type": "work", "value": "ada"}]})
+
+    assert scim_type(answer) == (400, "invalidValue")
+    assert names(vendor.sim.violations) == [("C7", "malformed_email")]
+
+
+def test_the_primary_element_may_be_filtered_with_a_string() -> None:
+    vendor = acme()
+    vendor.create({**ADA, "roles": [{"value": "User", "primary": True}]})
+
+    assert vendor.find('roles[primary eq "True"].value eq "User"').body["totalResults"] == 1
 
 
 def test_a_vendor_may_have_no_discovery() -> None:

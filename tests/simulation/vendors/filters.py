@@ -14,7 +14,6 @@ from tests.simulation.vendors.writes import CORE_URNS, attribute_key
 
 _BARE_VALUE = re.compile(r'(?P<head>\s(?:eq|EQ|Eq)\s+)(?P<value>[^\s"()\[\]]+)')
 _LITERAL = re.compile(r"^(?:true|false|null)$", re.IGNORECASE)
-_STRING_BOOLEAN = re.compile(r'(\b(?:primary|active)\s+eq\s+)"(true|false)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +68,3 @@ def with_quoted_values(text: str) -> str:
         return match[0] if _LITERAL.match(value) else f'{match["head"]}"{value}"'
 
     return _BARE_VALUE.sub(quoted, text)
-
-
-def with_json_booleans(text: str) -> str:
-    """Answers with a filter or path in which `primary eq "True"` reads `primary eq true`, as Entra means it."""
-    return _STRING_BOOLEAN.sub(lambda match: match[1] + match[2].lower(), text)

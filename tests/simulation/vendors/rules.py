@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.vendors.exchange import Answer, Exchange, Refusal, empty_list
-from tests.simulation.vendors.filters import terms_of, with_json_booleans
+from tests.simulation.vendors.filters import terms_of
 from tests.simulation.vendors.options import ExternalId, FilterMode, RemoveValue, TypeCheck, UnknownAttribute
 from tests.simulation.vendors.writes import Touch, attribute_key, parse_touch, pruned
 
@@ -45,17 +45,6 @@ def allow_method(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
     if not supported.get(exchange.method, True):
         sim.record.violate("C1", "method_not_supported", exchange.method, exchange)
         raise Refusal(405, "", f"{exchange.method} is not supported.")
-    return None
-
-
-def read_entra_booleans(sim: VendorSimulator, exchange: Exchange) -> Answer | None:
-    """Reads `[primary eq "True"]` in paths and filters as `[primary eq true]`, as servers made for Entra do."""
-    if "filter" in exchange.query:
-        exchange.query["filter"] = with_json_booleans(exchange.query["filter"])
-    for operation in operations_of(exchange):
-        for key in operation:
-            if key.casefold() == "path" and isinstance(operation[key], str):
-                operation[key] = with_json_booleans(operation[key])
     return None
 
 
@@ -253,7 +242,6 @@ def operations_of(exchange: Exchange) -> list[dict[str, Any]]:
 SHARED_RULES = (
     Rule(id="C1", check=read_only_json),
     Rule(id="C1", check=allow_method),
-    Rule(id="C7", check=read_entra_booleans),
     Rule(id="C5", check=check_schemas),
     Rule(id="C5", check=check_attributes),
     Rule(id="C7", check=check_booleans),
