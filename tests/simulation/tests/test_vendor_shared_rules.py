@@ -375,8 +375,8 @@ def test_an_error_body_may_be_wrapped_or_bare() -> None:
         (PathCase.insensitive, "/users", 200),
         (PathCase.sensitive, "/users", 404),
         (PathCase.sensitive, "/Users", 200),
-        (PathCase.lower, "/Users", 404),
-        (PathCase.lower, "/users", 200),
+        (PathCase.lower_only, "/Users", 404),
+        (PathCase.lower_only, "/users", 200),
     ],
 )
 def test_the_case_of_a_path_matters_where_the_vendor_says_so(case: PathCase, path: str, status: int) -> None:

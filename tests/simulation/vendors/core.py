@@ -57,12 +57,12 @@ class VendorEmail(ComplexAttribute):
     primary: bool | None = None
 
 
-class VendorUser(User):
+class VendorUser(User):  # type: ignore[type-arg] # the extensions come in provider_of
     """The core User with plain string e-mail values."""
 
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:User")
 
-    emails: list[VendorEmail] | None = None
+    emails: list[VendorEmail] | None = None  # type: ignore[assignment] # plain strings on purpose
 
 
 class VendorManager(ComplexAttribute):
@@ -78,7 +78,7 @@ class VendorEnterpriseUser(EnterpriseUser):
 
     __schema__ = URN(ENTERPRISE_URN)
 
-    manager: VendorManager | None = None
+    manager: VendorManager | None = None  # type: ignore[assignment] # no $ref on purpose
 
 
 @cache
@@ -91,7 +91,7 @@ def provider_of(
         union: Any = extensions[0]
         for extension in extensions[1:]:
             union = union | extension
-        user = VendorUser[union]
+        user = VendorUser[union]  # type: ignore[misc] # generic at run time
     config = ServiceProviderConfig(
         patch=Patch(supported=True),
         bulk=Bulk(supported=False, max_operations=0, max_payload_size=0),

@@ -103,7 +103,7 @@ class PathCase(StrEnum):
     """`/users` is `/Users`."""
     sensitive = "sensitive"
     """Only the RFC's spelling is found."""
-    lower = "lower"
+    lower_only = "lower_only"
     """Only lower case is found."""
 
 

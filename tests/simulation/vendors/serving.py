@@ -89,7 +89,7 @@ def _served(sim: VendorSimulator, exchange: Exchange) -> Answer:
 def _check_path(sim: VendorSimulator, exchange: Exchange) -> None:
     sent = exchange.path.strip("/").partition("/")[0]
     known = ENDPOINTS.get(sent.casefold(), "")
-    wanted = {PathCase.sensitive: known, PathCase.lower: known.lower()}.get(sim.options.path_case, sent)
+    wanted = {PathCase.sensitive: known, PathCase.lower_only: known.lower()}.get(sim.options.path_case, sent)
     if sent != wanted:
         sim.record.violate("C8", "path_case", sent, exchange)
         raise Refusal(404, "", "There is nothing at this path.")

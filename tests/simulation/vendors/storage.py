@@ -57,10 +57,13 @@ class VendorStorage(InMemoryStorage):
 
     def generate_id(self, resource_type: ResourceType, resource: Resource[Any]) -> str:
         """Answers with a new id of the shape in force; the same seed gives the same ids."""
+        return self._new_id(str(resource_type.name))
+
+    def _new_id(self, name: str) -> str:
         if self.next_id is not None:
             chosen, self.next_id = self.next_id, None
             return chosen
-        shape = self.id_shape(f"/{resource_type.name}s")
+        shape = self.id_shape(f"/{name}s")
         number = self._random.getrandbits(128)
         if shape is IdShape.integer:
             value = str(number % 10**9)
@@ -124,7 +127,7 @@ class VendorStorage(InMemoryStorage):
         with self.lock:
             now = self.clock()
             if resource.id is None:
-                resource.id = self.generate_id(ResourceType(id=name, name=name), resource)
+                resource.id = self._new_id(name)
             resource.meta = Meta(resource_type=name, created=now, last_modified=now, version=self.next_version())
             self._store(resource, self._values_of(resource))
             return str(resource.id)
