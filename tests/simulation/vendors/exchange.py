@@ -47,7 +47,7 @@ class Answer:
         return b"" if self.body is None else json.dumps(self.body).encode()
 
 
-class Refusal(Exception):  # noqa: N818 - an answer that ends the request, not a failure
+class Refusal(Exception):
     """A rule's refusal: it ends the request with a SCIM error (RFC 7644 section 3.12)."""
 
     def __init__(self, status: int, scim_type: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
