@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tests.simulation.host.failures import HostNotStartedError
 from tests.simulation.host.functions import Function, Output, Trigger, read_functions
 from tests.simulation.host.keys import load_keys
 from tests.simulation.host.outputs import QueueOutputs
+from tests.simulation.host.polling import Backoff
 from tests.simulation.host.queues import QueueListener, poison_queue_of
 from tests.simulation.host.runtime import Invocation, InvocationResult, Runtime
 from tests.simulation.host.storage import Storage
@@ -148,6 +150,7 @@ class FunctionHost:
                     await self._storage.queue(connection, name),
                     poison=await self._storage.queue(connection, poison) if poison else None,
                     options=options.queues,
+                    backoff=Backoff(options.queues.max_polling_interval_s, random.random),
                     invoke=self._invoke,
                 )
             )

@@ -11,7 +11,6 @@ import binascii
 import contextlib
 import json
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -63,6 +62,7 @@ class QueueListener:
         *,
         poison: QueueClient | None,
         options: QueueOptions,
+        backoff: Backoff,
         invoke: Invoke,
     ) -> None:
         self.function = function
@@ -70,7 +70,7 @@ class QueueListener:
         self._poison = poison
         self._options = options
         self._invoke = invoke
-        self._backoff = Backoff(options.max_polling_interval_s, random.random)
+        self._backoff = backoff
         self._in_flight: set[asyncio.Task[None]] = set()
         # Set whenever the loop has something to look at: a message was settled, one was sent, the host stops.
         self._changed = asyncio.Event()

@@ -1,16 +1,19 @@
 """Messages live and die on the local host as they do on the platform."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.simulation.host.configuration import MessageEncoding
-from tests.simulation.host.outputs import messages_of
-from tests.simulation.host.queues import decode, poison_queue_of
-from tests.simulation.host.runtime import TypedData
+from tests.simulation.host.configuration import MessageEncoding, QueueOptions
+from tests.simulation.host.functions import Function, Trigger
+from tests.simulation.host.outputs import QueueOutputs, messages_of
+from tests.simulation.host.polling import Backoff
+from tests.simulation.host.queues import QueueListener, decode, poison_queue_of
+from tests.simulation.host.runtime import Invocation, InvocationResult, TypedData
+from tests.simulation.host.storage import Storage
 from tests.simulation.tests.sample_host import SampleHost, eventually
 
 
@@ -19,8 +22,8 @@ def sample(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """Answers with a running sample app; the module's tests share it, each with bodies of its own."""
     folder = tmp_path_factory.mktemp("queues")
     sample = SampleHost(storage=azurite, prefix=f"q{folder.name.lower()}", folder=folder, settings={})
-    with sample.start() as host:
-        yield SampleHost(storage=azurite, prefix=sample.prefix, folder=folder, settings={"url": host.url})
+    with sample.start():
+        yield sample
 
 
 def test_a_function_gets_the_message_and_its_metadata_once(sample: SampleHost) -> None:
@@ -96,10 +99,29 @@ def test_no_more_run_at_once_than_batch_and_threshold_allow(sample: SampleHost) 
     assert 2 <= most_at_once(sample.folder, bodies) <= 4 + 2
 
 
-def test_an_output_of_this_host_wakes_its_listener(sample: SampleHost) -> None:
-    httpx.post(f"{sample.settings['url']}/api/send", content="woken").raise_for_status()
+async def test_an_output_of_this_host_wakes_its_listener(azurite: str, name_prefix: str) -> None:
+    binding = {"type": "queue", "name": "out", "queueName": f"{name_prefix}-in", "connection": "AzureWebJobsStorage"}
+    trigger = {"type": "queueTrigger", "name": "msg", "queueName": f"{name_prefix}-in"}
+    function = Function(name="f", id="f", trigger=Trigger.QUEUE, bindings=(trigger, binding))
+    arrived = asyncio.Event()
+    backoff = NeverAgain()
 
-    assert eventually(lambda: sample.notes("shipment", body="woken/2"), within_s=10)
+    async def invoke(_function: Function, invocation: Invocation) -> InvocationResult:
+        arrived.set()
+        return InvocationResult(invocation_id=invocation.id)
+
+    async with Storage({"AzureWebJobsStorage": azurite}) as storage, asyncio.TaskGroup() as tasks:
+        queue = await storage.queue("", binding["queueName"])
+        listener = QueueListener(function, queue, poison=None, options=QueueOptions(), backoff=backoff, invoke=invoke)
+        tasks.create_task(listener.run())
+        await asyncio.wait_for(backoff.asked.wait(), 10)
+        outputs = QueueOutputs(storage, MessageEncoding.BASE64, [listener])
+        result = InvocationResult(invocation_id="i", outputs={"out": TypedData(string="woken")})
+        await outputs.write(function, result)
+
+        await asyncio.wait_for(arrived.wait(), 10)
+        listener.stop_fetching()
+        await listener.settled()
 
 
 def test_user_log_lines_carry_their_functions_name(sample: SampleHost) -> None:
@@ -108,6 +130,18 @@ def test_user_log_lines_carry_their_functions_name(sample: SampleHost) -> None:
     assert eventually(lambda: sample.notes("shipment", body="logged/2"))
     assert "INFO    order: an order came" in sample.log()
     assert "WARNING shipment: a shipment came" in sample.log()
+
+
+class NeverAgain(Backoff):
+    """Waits an hour after the first look."""
+
+    def __init__(self) -> None:
+        super().__init__(3600, lambda: 0.5)
+        self.asked = asyncio.Event()
+
+    def after_nothing(self) -> float:
+        self.asked.set()
+        return 3600
 
 
 def most_at_once(folder: Path, bodies: list[str]) -> int:
