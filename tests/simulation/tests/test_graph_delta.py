@@ -150,6 +150,44 @@ def test_a_new_manager_replaces_the_former_one(reader, tenant):
     ]
 
 
+def test_a_manager_who_was_away_for_a_moment_is_only_named(reader, tenant):
+    start = reader.round(USERS).delta_link
+    user_id = tenant.user_ids()[20]
+    manager_id = tenant.manager_of(user_id)
+
+    tenant.set_manager(user_id, None)
+    tenant.set_manager(user_id, manager_id)
+
+    (shown,) = reader.round(start).of(user_id)
+    assert shown["manager@delta"] == [{"@odata.type": "#microsoft.graph.user", "id": manager_id}]
+
+
+def test_a_deleted_manager_leaves_the_reports_and_returns_to_them(reader, tenant):
+    user_id = tenant.user_ids()[20]
+    manager_id = tenant.manager_of(user_id)
+    start = reader.round(USERS).delta_link
+
+    tenant.soft_delete(manager_id)
+    gone = reader.round(start)
+    tenant.restore(manager_id)
+    back = reader.round(gone.delta_link)
+
+    reference = {"@odata.type": "#microsoft.graph.user", "id": manager_id}
+    assert gone.of(user_id)[0]["manager@delta"] == [reference | {"@removed": {"reason": "deleted"}}]
+    assert back.of(user_id)[0]["manager@delta"] == [reference]
+
+
+def test_a_person_deleted_while_a_round_is_read_is_told_in_the_next_one(reader, tenant):
+    first = reader.json(USERS)
+    user_id = tenant.user_ids()[-1]
+
+    tenant.soft_delete(user_id)
+
+    rest = reader.round(first["@odata.nextLink"])
+    assert rest.of(user_id) == []
+    assert reader.round(rest.delta_link).of(user_id) == [{"id": user_id, "@removed": {"reason": "changed"}}]
+
+
 def test_members_of_a_large_group_are_split_over_pages(tenant):
     with GraphSimulator(tenant, page_size=25, member_page_size=10) as graph, GraphReader(graph.base_url) as reader:
         read = reader.round(GROUPS)

@@ -142,7 +142,7 @@ def test_throttling_inside_a_batch_leaves_the_other_parts_alone(reader, graph, t
 def test_the_connection_is_lost(reader, graph, kind):
     graph.faults.add(kind)
 
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
         reader.get(USERS)
 
     assert reader.get(USERS).status_code == 200

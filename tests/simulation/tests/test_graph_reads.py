@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import httpx
@@ -20,7 +20,7 @@ def tenant() -> Tenant:
 
 @pytest.fixture
 def graph(tenant: Tenant) -> Iterator[GraphSimulator]:
-    with GraphSimulator(tenant) as simulator:
+    with GraphSimulator(tenant, clock=lambda: datetime(2026, 3, 1, tzinfo=UTC)) as simulator:
         yield simulator
 
 
