@@ -81,7 +81,9 @@ def expand(text: str, settings: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if not settings.get(name):
-            raise HostNotStartedError(f"the setting {name} is missing (needed for {text!r}): set it in the environment")
+            raise HostNotStartedError(
+                f"the setting {name} is missing (needed for {text!r}): set it in local.settings.json or the environment"
+            )
         return settings[name]
 
     return _SETTING.sub(value, text)
