@@ -1,0 +1,1 @@
+"""The triggers: decode, call one service, encode. No rule is decided here."""

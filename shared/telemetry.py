@@ -39,7 +39,7 @@ class Event(StrEnum):
     APPLICATION_RESUMED = "application.resumed"
     APPLICATION_CONFIGURED = "application.configured"
     BACKLOG_QUEUED = "backlog.queued"
-    CLOCK_SKEWED = "clock.skewed"
+    SETTING_MISSING = "setting.missing"
 
 
 _ERRORS = frozenset(
@@ -49,6 +49,7 @@ _ERRORS = frozenset(
         Event.DELETIONS_HELD,
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,
+        Event.SETTING_MISSING,
     }
 )
 """A person must look."""
@@ -63,7 +64,6 @@ _WARNINGS = frozenset(
         Event.ACCOUNT_ESCROWED,
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
-        Event.CLOCK_SKEWED,
     }
 )
 """Will be tried again by itself."""

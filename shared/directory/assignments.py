@@ -52,9 +52,7 @@ def read_app_roles(service_principal: Mapping[str, Any]) -> dict[str, AppRole]:
     roles: dict[str, AppRole] = {}
     for found in service_principal.get("appRoles") or []:
         if isinstance(found, dict) and isinstance(found.get("id"), str):
-            roles[found["id"]] = AppRole(
-                id=found["id"], value=found.get("value"), displayName=found.get("displayName")
-            )
+            roles[found["id"]] = AppRole(id=found["id"], value=found.get("value"), displayName=found.get("displayName"))
     return roles
 
 
@@ -64,7 +62,11 @@ def collect_assignments(objects: Iterable[Mapping[str, Any]], app_roles: Mapping
     found: dict[str, dict[str, AppRole]] = {}
     for entry in objects:
         principal_type, principal_id = entry.get("principalType"), entry.get("principalId")
-        if principal_type not in ("User", "Group") or not isinstance(principal_id, str) or not OBJECT_ID.fullmatch(principal_id):
+        if (
+            principal_type not in ("User", "Group")
+            or not isinstance(principal_id, str)
+            or not OBJECT_ID.fullmatch(principal_id)
+        ):
             continue
         role_id = str(entry.get("appRoleId") or "")
         role = app_roles.get(role_id, AppRole(id=role_id, value=None, displayName=None))

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    import httpx
     from msgraph.graph_request_adapter import GraphRequestAdapter
     from msgraph.graph_service_client import GraphServiceClient
 
@@ -89,8 +90,15 @@ class Graph:
         self._credential = credential
         self._client: GraphServiceClient | None = None
         self._adapter: GraphRequestAdapter | None = None
+        self._http: httpx.AsyncClient | None = None
         self.requests: Counter[str] = Counter()
         """Requests made so far, by first path segment."""
+
+    async def close(self) -> None:
+        """Close connections and credential."""
+        if self._http is not None:
+            await self._http.aclose()
+        await self._credential.close()
 
     async def read_users_delta(self, select: Sequence[str]) -> dict[str, Any]:
         """Read the first page of a full round of users."""
@@ -99,7 +107,9 @@ class Graph:
 
         parameters = DeltaRequestBuilder.DeltaRequestBuilderGetQueryParameters(select=list(select))
         builder = self._graph().users.delta
-        return await self.read(builder.to_get_request_information(RequestConfiguration(query_parameters=parameters)).url)
+        return await self.read(
+            builder.to_get_request_information(RequestConfiguration(query_parameters=parameters)).url
+        )
 
     async def read_groups_delta(self, select: Sequence[str]) -> dict[str, Any]:
         """Read the first page of a full round of groups and their members."""
@@ -108,7 +118,9 @@ class Graph:
 
         parameters = DeltaRequestBuilder.DeltaRequestBuilderGetQueryParameters(select=list(select))
         builder = self._graph().groups.delta
-        return await self.read(builder.to_get_request_information(RequestConfiguration(query_parameters=parameters)).url)
+        return await self.read(
+            builder.to_get_request_information(RequestConfiguration(query_parameters=parameters)).url
+        )
 
     async def read_service_principal(self, service_principal_id: str) -> dict[str, Any]:
         """Read a service principal: its app roles."""
@@ -194,8 +206,8 @@ class Graph:
                 self._credential, scopes=[f"https://{_audience(host)}/.default"], allowed_hosts=[host]
             )
             options: Any = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
-            http = GraphClientFactory.create_with_default_middleware(options=options)
-            self._adapter = GraphRequestAdapter(authentication, client=http)
+            self._http = GraphClientFactory.create_with_default_middleware(options=options)
+            self._adapter = GraphRequestAdapter(authentication, client=self._http)
             self._adapter.base_url = self._base_url
             self._client = GraphServiceClient(request_adapter=self._adapter)
         return self._client
@@ -250,7 +262,7 @@ def _retry_after_s(value: str | None) -> float:
 
 def _parse(body: Any) -> dict[str, Any]:
     try:
-        document = json.loads(body)
+        document: Any = json.loads(body)
     except (ValueError, TypeError, RecursionError):
         raise GraphUnavailable("an answer of Microsoft Graph was cut short or is no JSON") from None
     if not isinstance(document, dict):
@@ -259,7 +271,8 @@ def _parse(body: Any) -> dict[str, Any]:
         document = _without_lone_surrogates(document)
     if "value" in document and not isinstance(document["value"], list):
         raise GraphUnavailable("a page of Microsoft Graph has no list of objects")
-    return document
+    result: dict[str, Any] = document
+    return result
 
 
 def _without_lone_surrogates(value: Any) -> Any:

@@ -147,7 +147,10 @@ class AssignmentPages:
                 groups[change.key.removeprefix(GROUPS_BUCKET)] = Assignment(roles=change.roles, gone=gone)
         await run.raise_accounts(number, await self._touched(run, application, events))
         for change in events:
-            if change.key.startswith(GROUPS_BUCKET) and change.event in (AssignmentEvent.ASSIGNED, AssignmentEvent.GONE):
+            if change.key.startswith(GROUPS_BUCKET) and change.event in (
+                AssignmentEvent.ASSIGNED,
+                AssignmentEvent.GONE,
+            ):
                 await self._groups.track(run, change.key.removeprefix(GROUPS_BUCKET))
 
     async def _is_of_deleted_group(self, change: AssignmentChange) -> bool:

@@ -210,9 +210,7 @@ def _state(run: PullRun) -> StreamState:
     return run.checkpoint.stream(STREAM)
 
 
-def _group_operation(
-    change: GroupChange, row: Row | None, *, number: Number, state: StreamState
-) -> Operation | None:
+def _group_operation(change: GroupChange, row: Row | None, *, number: Number, state: StreamState) -> Operation | None:
     """The merge that brings a group's row up to date, None when it says the same already."""
     if change.removal is not None and row is None:
         return None

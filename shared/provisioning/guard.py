@@ -231,9 +231,7 @@ class GuardKeeper:
         accounts: list[Account] = []
         keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
         for at in range(0, len(keys), 16):
-            rows = await gather_all(
-                [self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]]
-            )
+            rows = await gather_all([self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]])
             for key, row in zip(keys[at : at + 16], rows, strict=True):
                 kind, _, source_id = key.partition(":")
                 accounts.append(
@@ -247,9 +245,7 @@ class GuardKeeper:
         if guard.counted_at is not None and now - guard.counted_at < POPULATION_LIFE:
             return guard
         population = 0
-        pages = self._tables.query(
-            ACCOUNTS, application.name, first="target:", before="target;", select=("RowKey",)
-        )
+        pages = self._tables.query(ACCOUNTS, application.name, first="target:", before="target;", select=("RowKey",))
         async for page in pages:
             population += len(page)
         return replace(guard, population=population, counted_at=now)
@@ -316,4 +312,3 @@ def _required(text: str) -> datetime:
     if at is None:
         raise ValueError("a release of the guard row has no instant")
     return at
-

@@ -1,6 +1,6 @@
 """One run of the puller: its lease, its numbers, and the steps every page goes through after the mirror was written.
 
-    4 number   5 mirror (in the stream)   6 touched accounts (in the stream)   7 raise   8 enqueue   9 checkpoint
+4 number   5 mirror (in the stream)   6 touched accounts (in the stream)   7 raise   8 enqueue   9 checkpoint
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
 from shared.provisioning.standing import judge_standing, needs_groups
+from shared.rules.failures import InvalidData
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
 from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
@@ -80,7 +81,11 @@ class PullRun:
     async def must_leave(self, application: Application, facts: UserFacts) -> bool:
         """Whether the person should not have an active account: a candidate for staging (step 6)."""
         groups = await self.assigned_groups(application.name) if needs_groups(application, facts) else {}
-        standing = judge_standing(application, facts, groups)
+        try:
+            standing = judge_standing(application, facts, groups)
+        except InvalidData:
+            # Who cannot be judged is neither in nor out; the consumer says so on the account row.
+            return False
         return standing.is_known and not standing.is_active
 
     async def raise_accounts(self, number: Number, touched: Touched) -> None:
@@ -125,9 +130,7 @@ class PullRun:
         self.queued[app] += len(user_ids)
         messages = [Message(app=app, kind=ResourceKind.USER, id=user_id, trace=self.trace) for user_id in user_ids]
         for at in range(0, len(messages), 8):
-            await gather_all(
-                [self.queues.send(DurableWrite.ENQUEUE, message) for message in messages[at : at + 8]]
-            )
+            await gather_all([self.queues.send(DurableWrite.ENQUEUE, message) for message in messages[at : at + 8]])
 
     def forget_group_digests(self) -> None:
         """Make the next look at the assignments compare the groups again, although the list is unchanged."""
@@ -151,7 +154,7 @@ class PullRun:
         for stream, state in self.finished.items():
             moved = moved.with_stream(stream, state)
         saved = self.numbers.last() if self.finished else moved.saved
-        released = replace(moved, saved=saved, lease_token="", lease_until=None)  # noqa: S106 - cleared, no secret
+        released = replace(moved, saved=saved, lease_token="", lease_until=None)
         self.checkpoint = await self._conditional(DurableWrite.WATERMARK, released)
 
     async def release_lease(self, *, blocked_until_s: float = 0.0) -> None:

@@ -6,15 +6,15 @@ The puller asks it to stage who must leave, the consumer asks it again before it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.config.applications import Application
 from shared.config.provisioning_file import ScopeMode
 from shared.directory.mirror import Assignment, Presence, UserFacts
-from shared.rules.entitlement import judge_entitlement
 from shared.rules.expressions import AppRole
-from shared.rules.scoping import evaluate_scope
+from shared.rules.roles import effective_roles
+from shared.rules.scoping import evaluate
 from shared.rules.source_user import SourceUser
 
 
@@ -47,8 +47,8 @@ class Standing:
 
     reason: Reason
     roles: tuple[AppRole, ...] = ()
-    explanation: str = ""
-    """Clause by clause, for the provisioning log."""
+    explanation: Mapping[str, bool] = field(default_factory=dict)
+    """Scoping clause -> whether it passed, for the provisioning log."""
 
     @property
     def is_active(self) -> bool:
@@ -61,36 +61,34 @@ class Standing:
         return self.reason is not Reason.SOURCE_UNKNOWN
 
 
-def judge_standing(
-    application: Application, facts: UserFacts, assigned_groups: Mapping[str, Assignment]
-) -> Standing:
+def judge_standing(application: Application, facts: UserFacts, assigned_groups: Mapping[str, Assignment]) -> Standing:
     """Whether the person should have an active account (entra-provisioning.md 1.3 and 1.4).
 
     `assigned_groups` are the groups assigned to the application; nested groups never count, because only direct
-    members are in `facts.groups`.
+    members are in `facts.groups`. Raises InvalidData when a scoping filter cannot be judged for this person.
     """
     if facts.user is None or facts.presence is not Presence.ACTIVE:
         return Standing(reason=_ABSENT[facts.presence])
     roles: tuple[AppRole, ...] = ()
     if application.scope is ScopeMode.ASSIGNED:
         direct = facts.assignments.get(application.name)
-        groups = [
-            assignment.roles
+        from_groups = [
+            role
             for group_id, assignment in assigned_groups.items()
             if not assignment.gone and facts.groups.get(group_id, False)
+            for role in assignment.roles
         ]
-        entitlement = judge_entitlement(
+        entitlement = effective_roles(
             direct.roles if direct is not None and not direct.gone else (),
-            groups,
+            from_groups,
             exclude_default_access=application.exclude_default_access,
         )
         if not entitlement.entitled:
-            return Standing(reason=Reason.NOT_ENTITLED, explanation=entitlement.explanation)
+            return Standing(reason=Reason.NOT_ENTITLED)
         roles = entitlement.roles
-    scope = evaluate_scope(application.scoping_filters, SourceUser(facts.user.attributes, soft_deleted=False))
-    if not scope.in_scope:
-        return Standing(reason=Reason.OUT_OF_SCOPE, roles=roles, explanation=scope.explanation)
-    return Standing(reason=Reason.IN_SCOPE, roles=roles, explanation=scope.explanation)
+    scope = evaluate(application.scoping_filters, SourceUser(facts.user.attributes, soft_deleted=False))
+    reason = Reason.IN_SCOPE if scope.in_scope else Reason.OUT_OF_SCOPE
+    return Standing(reason=reason, roles=roles, explanation=scope.as_mapping())
 
 
 def needs_groups(application: Application, facts: UserFacts) -> bool:

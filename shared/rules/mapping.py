@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.config.mapping import Apply, AttributeMapping
+from shared.config.mapping import Apply, AttributeMapping, Computed
 from shared.config.profile import AttributeType, ResourceProfile, RoleRules, TargetAttribute
 from shared.rules.attribute_paths import JSON, AttributePath, Attributes, parse_path
 from shared.rules.evaluation import Evaluate, evaluation_of
@@ -23,6 +23,7 @@ from shared.rules.expressions import (
 )
 from shared.rules.failures import InvalidData
 from shared.rules.roles import shape_roles
+from shared.rules.source_attributes import IS_SOFT_DELETED
 from shared.rules.source_user import SourceUser
 from shared.rules.target_values import fit_value
 
@@ -63,6 +64,8 @@ class MappedAccount:
     candidates: Mapping[str, tuple[str, ...]]
     """Targets with several acceptable values (SelectUniqueValue); `on_create` holds the first."""
     warnings: tuple[MappingWarning, ...]
+    deactivation: Attributes
+    """The part of `attributes` that follows from IsSoftDeleted: for a soft-deleted user, what takes access away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class _Step:
     path: AttributePath
     source: str
     evaluate: Evaluate
+    follows_soft_delete: bool
+    """The value depends on IsSoftDeleted."""
 
     @property
     def target(self) -> str:
@@ -162,6 +167,11 @@ def map_account(
         redacted=mappings.redacted | draft.redacted,
         candidates=draft.candidates,
         warnings=tuple(draft.warnings),
+        deactivation={
+            step.target: draft.attributes[step.target]
+            for step in mappings.steps
+            if step.follows_soft_delete and step.target in draft.attributes
+        },
     )
 
 
@@ -262,4 +272,6 @@ def _compile(mapping: AttributeMapping, resource: ResourceProfile, roles: RoleRu
         path=parse_path(mapping.target),
         source=source,
         evaluate=evaluate,
+        follows_soft_delete=IS_SOFT_DELETED.casefold() in source.casefold()
+        or mapping.computed_here is Computed.NOT_SOFT_DELETED,
     )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
+from shared.storage.queue_names import queue_name
 from shared.storage.tables import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -67,11 +68,6 @@ class Message:
         )
 
 
-def queue_name(app: str, *, first: bool) -> str:
-    """Name the ordinary queue of an application, or the one that overtakes it."""
-    return f"provision-{app}-first" if first else f"provision-{app}"
-
-
 class Queues:
     """All queues of the product. One instance per process."""
 
@@ -99,9 +95,7 @@ class Queues:
             await client.close()
         await self._service.close()
 
-    async def send(
-        self, write: DurableWrite, message: Message, *, first: bool = False, hidden_s: float = 0.0
-    ) -> None:
+    async def send(self, write: DurableWrite, message: Message, *, first: bool = False, hidden_s: float = 0.0) -> None:
         """Send a message, visible after `hidden_s` seconds. Raises StorageUnavailable."""
         from azure.core.exceptions import AzureError
 
@@ -130,7 +124,5 @@ class Queues:
         if name not in self._clients:
             from azure.storage.queue import TextBase64EncodePolicy
 
-            self._clients[name] = self._service.get_queue_client(
-                name, message_encode_policy=TextBase64EncodePolicy()
-            )
+            self._clients[name] = self._service.get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
         return self._clients[name]

@@ -266,7 +266,7 @@ class Tables:
             if error.status_code in (404, 409, 412):
                 raise StorageConflict(f"a row of table {table} was changed by somebody else") from error
             if error.status_code == 400:
-                raise ValueError(f"table {table} refused a row: {error.error_code}") from error  # type: ignore[union-attr]
+                raise ValueError(f"table {table} refused a row: {getattr(error, 'error_code', '')}") from error
             raise StorageUnavailable(f"writing table {table} failed with status {error.status_code}") from error
         except AzureError as error:
             raise StorageUnavailable(f"writing table {table} failed: {type(error).__name__}") from error
@@ -281,7 +281,9 @@ def _batches(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
     """Split into transactions, by count and by size (a transaction holds 4 MiB; a character may take 3 bytes)."""
     start, size = 0, 0
     for at in range(0, len(operations), 2):
-        pair = sum(len(value) for step in operations[at : at + 2] for value in step.values.values() if isinstance(value, str))
+        pair = sum(
+            len(value) for step in operations[at : at + 2] for value in step.values.values() if isinstance(value, str)
+        )
         if at > start and (at - start >= TRANSACTION_LIMIT or size + pair > _TRANSACTION_CHARACTERS):
             yield operations[start:at]
             start, size = at, 0

@@ -1,0 +1,13 @@
+"""The function app: build the services once, register the blueprints. No logic, and no SDK is imported here."""
+
+import os
+
+import azure.functions as func
+
+from functions import housekeeping, provision, quarantine, sync_directory
+from shared.composition import load_services
+
+services = load_services(os.environ)
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+for trigger in (sync_directory, provision, quarantine, housekeeping):
+    app.register_functions(trigger.blueprint(services))

@@ -1,0 +1,18 @@
+"""Timer: guard release, probes, sweep, log trim."""
+
+import azure.functions as func
+
+from shared.composition import Services
+
+
+def blueprint(services: Services) -> func.Blueprint:
+    """Housekeeping, on `HOUSEKEEPING_SCHEDULE`."""
+    functions = func.Blueprint()
+
+    @functions.function_name("housekeeping")
+    @functions.timer_trigger(arg_name="timer", schedule="%HOUSEKEEPING_SCHEDULE%", use_monitor=False)
+    async def housekeeping(timer: func.TimerRequest) -> None:
+        await services.ensure_storage()
+        await services.housekeeper.keep_house()
+
+    return functions

@@ -1,0 +1,24 @@
+"""Poison queues: what nobody foresaw is recorded on the account row. These functions never raise."""
+
+import azure.functions as func
+
+from shared.composition import Services
+from shared.storage.queue_names import function_name, queue_name
+
+
+def blueprint(services: Services) -> func.Blueprint:
+    """One function for each poison queue."""
+    functions = func.Blueprint()
+    for application in services.applications.enabled:
+        for first in (False, True):
+            _register(functions, services, application.name, first=first)
+    return functions
+
+
+def _register(functions: func.Blueprint, services: Services, app: str, *, first: bool) -> None:
+    @functions.function_name(function_name("quarantine", app, first=first))
+    @functions.queue_trigger(
+        arg_name="message", queue_name=f"{queue_name(app, first=first)}-poison", connection="AzureWebJobsStorage"
+    )
+    async def quarantine(message: func.QueueMessage) -> None:
+        await services.poison.record(message.get_body().decode("utf-8", "replace"))

@@ -1,0 +1,18 @@
+"""Timer: pull what changed in the directory."""
+
+import azure.functions as func
+
+from shared.composition import Services
+
+
+def blueprint(services: Services) -> func.Blueprint:
+    """The sync, on `SYNC_SCHEDULE`."""
+    functions = func.Blueprint()
+
+    @functions.function_name("sync_directory")
+    @functions.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=False)
+    async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
+        await services.ensure_storage()
+        await services.puller.pull(trace=context.trace_context.trace_parent or "")
+
+    return functions

@@ -1,0 +1,313 @@
+"""Who builds whom: the one place that knows concrete classes. Imported by function_app, the command line and tests.
+
+Importing it is cheap. Whatever costs seconds to import (Graph, identity and storage SDKs, the HTTP client) is built on
+first use, inside the event loop, so that a cold start answers before it is needed.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from shared import telemetry
+from shared.clock import Clock
+from shared.config.applications import Application, Applications, load_applications, missing_settings
+from shared.config.settings import Settings
+from shared.storage.durable_writes import Observer, unobserved
+
+if TYPE_CHECKING:
+    from shared.directory.graph import Graph
+    from shared.directory.mirror import Mirror
+    from shared.provisioning.account_rows import AccountRows
+    from shared.provisioning.applications_state import ApplicationStates
+    from shared.provisioning.backlog import Backlog
+    from shared.provisioning.guard import GuardKeeper
+    from shared.provisioning.housekeeping import Housekeeper
+    from shared.provisioning.mapping_source import SourceMapper
+    from shared.provisioning.poison import PoisonKeeper
+    from shared.provisioning.pulling import Puller
+    from shared.provisioning.reconcile import Reconciler
+    from shared.scim.client import Gate, ScimClient
+    from shared.scim.connections import ScimConnections
+    from shared.storage.limiter import Limiter
+    from shared.storage.queues import Queues
+    from shared.storage.tables import Tables
+
+
+class Services:
+    """Everything a process needs, each built once and only when asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        applications: Applications,
+        *,
+        clock: Clock | None = None,
+        observer: Observer = unobserved,
+        table_prefix: str = "",
+    ) -> None:
+        self.settings = settings
+        self.applications = applications
+        self.clock = clock or Clock()
+        self._observer = observer
+        self._table_prefix = table_prefix
+        self._prepared = False
+
+    async def ensure_storage(self) -> None:
+        """`prepare_storage`, once per process."""
+        if not self._prepared:
+            await self.prepare_storage()
+            self._prepared = True
+
+    async def prepare_storage(self) -> None:
+        """Create tables and queues that are missing. Idempotent; in Azure they exist already."""
+        await self.tables.create_missing()
+        await self.queues.create_missing([application.name for application in self.applications.enabled])
+
+    async def close(self) -> None:
+        """Close every connection. For commands and tests; a function app is ended by its host."""
+        if "connections" in self.__dict__:
+            await self.connections.aclose()
+        for name in ("tables", "queues", "graph"):
+            if name in self.__dict__:
+                await self.__dict__[name].close()
+
+    def client_of(self, application: Application) -> ScimClient:
+        """The SCIM client of an application."""
+        return self.connections.client_of(application)
+
+    def _gate_of(self, application: Application) -> Gate:
+        """Every request to a vendor passes its rate limit, look-ups and tokens included (protocol T14)."""
+        from shared.scim.client import RequestPriority
+
+        async def gate(priority: RequestPriority) -> None:
+            await self.limiter.wait_for_slot(
+                application.name,
+                application.rate_limit.requests_per_second,
+                first=priority is RequestPriority.FIRST,
+            )
+
+        return gate
+
+    @cached_property
+    def connections(self) -> ScimConnections:
+        """The vendors' SCIM clients."""
+        from shared.scim.connections import ScimConnections
+
+        return ScimConnections(
+            secret=self.settings.secret, gate_of=self._gate_of, timeout_s=self.settings.vendor_timeout_s
+        )
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Table storage."""
+        from shared.storage.connections import connect_tables
+        from shared.storage.tables import Tables
+
+        return Tables(connect_tables(self.settings), prefix=self._table_prefix, observer=self._observer)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Queue storage."""
+        from shared.storage.connections import connect_queues
+        from shared.storage.queues import Queues
+
+        return Queues(connect_queues(self.settings), observer=self._observer)
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """The vendors' rate limits."""
+        from shared.storage.limiter import Limiter
+
+        return Limiter(tables=self.tables, clock=self.clock)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Microsoft Graph."""
+        from shared.directory.graph import Graph
+        from shared.storage.connections import graph_credential
+
+        return Graph(base_url=self.settings.graph_base_url, credential=graph_credential(self.settings))
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The directory mirror."""
+        from shared.directory.mirror import Mirror
+
+        return Mirror(self.tables)
+
+    @cached_property
+    def states(self) -> ApplicationStates:
+        """Application states."""
+        from shared.provisioning.applications_state import ApplicationStates
+
+        return ApplicationStates(tables=self.tables, clock=self.clock)
+
+    @cached_property
+    def rows(self) -> AccountRows:
+        """Account rows."""
+        from shared.provisioning.account_rows import AccountRows
+
+        return AccountRows(self.tables)
+
+    @cached_property
+    def guard(self) -> GuardKeeper:
+        """The deletion guard."""
+        from shared.provisioning.guard import GuardKeeper
+
+        return GuardKeeper(tables=self.tables, queues=self.queues, clock=self.clock)
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        """Top-up and sweep."""
+        from shared.provisioning.backlog import Backlog
+
+        return Backlog(
+            applications=self.applications,
+            tables=self.tables,
+            queues=self.queues,
+            states=self.states,
+            clock=self.clock,
+            grace=timedelta(seconds=self.settings.grace_s),
+            sweep_after=timedelta(seconds=self.settings.sweep_after_s),
+        )
+
+    @cached_property
+    def mapper(self) -> SourceMapper:
+        """Compiled mappings."""
+        from shared.provisioning.mapping_source import SourceMapper
+
+        return SourceMapper(clock=self.clock)
+
+    @cached_property
+    def puller(self) -> Puller:
+        """The sync."""
+        from shared.provisioning.assignment_pages import AssignmentPages
+        from shared.provisioning.checkpoint import Checkpoints
+        from shared.provisioning.group_pages import GroupPages
+        from shared.provisioning.pulling import Puller
+        from shared.provisioning.user_pages import UserPages
+
+        groups = GroupPages(graph=self.graph, mirror=self.mirror)
+        return Puller(
+            applications=self.applications,
+            graph=self.graph,
+            mirror=self.mirror,
+            tables=self.tables,
+            queues=self.queues,
+            checkpoints=Checkpoints(self.tables),
+            states=self.states,
+            guard=self.guard,
+            backlog=self.backlog,
+            users=UserPages(graph=self.graph, mirror=self.mirror),
+            groups=groups,
+            assignments=AssignmentPages(
+                graph=self.graph,
+                mirror=self.mirror,
+                groups=groups,
+                confirm_after=timedelta(seconds=self.settings.assignment_confirm_s),
+            ),
+            clock=self.clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """The consumer."""
+        from shared.provisioning.exporting import Exporter
+        from shared.provisioning.failing import Failures
+        from shared.provisioning.failure_window import FailureWindows
+        from shared.provisioning.listing import Listing
+        from shared.provisioning.matching import Matcher
+        from shared.provisioning.names import Names
+        from shared.provisioning.reconcile import Reconciler, Timing
+
+        listing = Listing(tables=self.tables, states=self.states, client_of=self.client_of, clock=self.clock)
+        matcher = Matcher(client_of=self.client_of, rows=self.rows, listing=listing)
+        failures = Failures(
+            rows=self.rows,
+            states=self.states,
+            limiter=self.limiter,
+            windows=FailureWindows(),
+            queues=self.queues,
+            client_of=self.client_of,
+            clock=self.clock,
+            new_id=new_id,
+            jitter=random.random,
+            grace_s=self.settings.grace_s,
+        )
+        names = Names(
+            rows=self.rows,
+            mirror=self.mirror,
+            mapper=self.mapper,
+            matcher=matcher,
+            failures=failures,
+            queues=self.queues,
+        )
+        return Reconciler(
+            applications=self.applications,
+            rows=self.rows,
+            mirror=self.mirror,
+            states=self.states,
+            limiter=self.limiter,
+            mapper=self.mapper,
+            matcher=matcher,
+            exporter=Exporter(self.client_of),
+            failures=failures,
+            names=names,
+            queues=self.queues,
+            clock=self.clock,
+            new_id=new_id,
+            jitter=random.random,
+            timing=Timing(
+                lease_s=self.settings.lease_s,
+                vendor_timeout_s=self.settings.vendor_timeout_s,
+                grace_s=self.settings.grace_s,
+            ),
+        )
+
+    @cached_property
+    def housekeeper(self) -> Housekeeper:
+        """Sweep, guard, probes, log trim."""
+        from shared.provisioning.housekeeping import Housekeeper
+
+        return Housekeeper(
+            applications=self.applications,
+            tables=self.tables,
+            states=self.states,
+            guard=self.guard,
+            backlog=self.backlog,
+            reconciler=self.reconciler,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def poison(self) -> PoisonKeeper:
+        """What nobody foresaw."""
+        from shared.provisioning.poison import PoisonKeeper
+
+        return PoisonKeeper(applications=self.applications, rows=self.rows, clock=self.clock, new_id=new_id)
+
+
+def load_services(environment: Mapping[str, str], **options: Any) -> Services:
+    """Read settings and provisioning.yaml, check both, and compose. No network, no SDK import.
+
+    Raises ConfigurationError or SettingsError naming every mistake at once: file, line and key, or the setting.
+    """
+    settings = Settings.load(environment)
+    applications = load_applications(settings.provisioning_config, environment)
+    for missing in missing_settings(applications, environment):
+        # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
+        telemetry.emit(
+            telemetry.Event.SETTING_MISSING, application=missing.application, key=missing.key, setting=missing.setting
+        )
+    return Services(settings, applications, **options)
+
+
+def new_id() -> str:
+    """A random id: lease tokens, log records, rounds."""
+    return uuid.uuid4().hex

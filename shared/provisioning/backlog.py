@@ -1,0 +1,217 @@
+"""The backlog lives in the rows, not in the queue: the top-up and the sweep bring it there in the vendor's pace.
+
+Step 37 of the protocol. A queue never holds more than about two minutes of the vendor's rate; what is waiting is known
+from `pending` in the rows, so nothing is lost when a message vanishes or was never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from shared import telemetry
+from shared.clock import Clock
+from shared.config.applications import Application, Applications
+from shared.provisioning.accounts import (
+    ACCOUNTS,
+    Account,
+    AccountState,
+    ResourceKind,
+    read_account,
+    write_columns,
+)
+from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.retrying import is_due
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message, Queues
+from shared.storage.tables import Operation, Tables, gather_all
+
+if TYPE_CHECKING:
+    from shared.provisioning.pull_run import PullRun
+
+QUEUE_DEPTH_S = 120.0
+"""How much of the vendor's rate a queue may hold."""
+
+UNLIMITED_RATE = 25.0
+"""Accounts per second assumed for a vendor without a limit (Entra asks gallery servers for 25 requests a second)."""
+
+_BATCH = 500
+_COLUMNS = (
+    "target_id",
+    "wanted",
+    "applied",
+    "tried",
+    "pending",
+    "queued_at",
+    "config",
+    "state",
+    "next_attempt_at",
+    "lease_token",
+    "lease_until",
+    "intent",
+    "intent_at",
+    "staged",
+    "permit",
+    "rejected",
+)
+
+
+class Due(StrEnum):
+    """Where a row's message belongs now."""
+
+    NOT = "not"
+    ORDINARY = "ordinary"
+    FIRST = "first"
+    """Somebody loses access."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRules:
+    """What `judge_due` compares with."""
+
+    config: str
+    grace: timedelta
+    sweep_after: timedelta
+
+
+def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
+    """Whether a row needs a message that it does not have. Pure (protocol T2, step 37).
+
+    Due are: rows never queued, rows queued so long ago that the message must be lost, open intents past grace, rows
+    applied with another configuration, escrowed rows whose time has come. Not due: rows held or staged for the guard,
+    leased rows, rows that wait for their next attempt.
+    """
+    reconfigured = bool(account.wanted) and account.config != rules.config
+    in_doubt = account.is_in_doubt(now)
+    if not (account.pending or in_doubt or reconfigured) or account.is_leased(now):
+        return Due.NOT
+    if account.is_held() or (account.staged and not account.permit):
+        return Due.NOT
+    if account.tried == account.wanted and not is_due(account.next_attempt_at, now):
+        return Due.NOT
+    if account.state is AccountState.ESCROWED and account.tried == account.wanted and account.next_attempt_at is None:
+        return Due.NOT
+    if in_doubt and account.intent_at is not None and now < account.intent_at + rules.grace and not account.permit:
+        return Due.NOT
+    if account.queued_at is not None and now < account.queued_at + rules.sweep_after:
+        return Due.NOT
+    return Due.FIRST if account.permit else Due.ORDINARY
+
+
+class Backlog:
+    """Queues due rows, paced."""
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        tables: Tables,
+        queues: Queues,
+        states: ApplicationStates,
+        clock: Clock,
+        grace: timedelta,
+        sweep_after: timedelta,
+    ) -> None:
+        self._applications = applications
+        self._tables = tables
+        self._queues = queues
+        self._states = states
+        self._clock = clock
+        self._grace = grace
+        self._sweep_after = sweep_after
+
+    async def top_up(self, run: PullRun) -> None:
+        """Fill the queues of applications with a backlog up to two minutes of their rate, under the puller's lease.
+
+        Goes on where the last top-up ended, so that every row gets its turn; the backlog is over when a whole turn finds
+        nothing left.
+        """
+        for app, cursor in dict(run.checkpoint.backlog).items():
+            application = self._applications.get(app)
+            if application is None or not application.enabled:
+                run.checkpoint = run.checkpoint.with_backlog(app, None)
+                continue
+            reached = await self._queue_from(application, cursor)
+            if reached is None and cursor:
+                reached = await self._queue_from(application, "")
+            run.checkpoint = run.checkpoint.with_backlog(app, reached)
+            await run.renew()
+
+    async def sweep(self) -> Mapping[str, int]:
+        """Queue everything that is due, application by application; answers how many were queued."""
+        queued: dict[str, int] = {}
+        for application in self._applications.enabled:
+            before = self._queues.calls["send"]
+            await self._queue_from(application, "")
+            queued[application.name] = self._queues.calls["send"] - before
+        return queued
+
+    async def _queue_from(self, application: Application, cursor: str) -> str | None:
+        """Queue due rows after `cursor`; answers the key reached when the queue was full, None at the end."""
+        if (await self._states.read(application.name)).is_stopped:
+            return cursor
+        room = await self._room(application)
+        if room <= 0:
+            return cursor
+        rules = DueRules(config=application.config_hash, grace=self._grace, sweep_after=self._sweep_after)
+        condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}'"
+        last, queued = cursor, 0
+        pages = self._tables.query(
+            ACCOUNTS,
+            application.name,
+            first=f"{cursor}\x01" if cursor else "user:",
+            before="user;",
+            where=condition,
+            select=_COLUMNS,
+            page_size=_BATCH,
+        )
+        async for page in pages:
+            now = self._clock.now()
+            due: list[tuple[Account, bool]] = []
+            for row in page:
+                account = read_account(
+                    row,
+                    application=application.name,
+                    kind=ResourceKind.USER,
+                    source_id=row.key.removeprefix("user:"),
+                )
+                verdict = judge_due(account, rules, now)
+                if verdict is not Due.NOT:
+                    due.append((account, verdict is Due.FIRST))
+                last = row.key
+                if len(due) >= room:
+                    break
+            await self._queue(application.name, due, now)
+            queued += len(due)
+            room -= len(due)
+            if room <= 0:
+                break
+        if queued:
+            telemetry.emit(telemetry.Event.BACKLOG_QUEUED, application=application.name, count=queued)
+        return last if room <= 0 else None
+
+    async def _room(self, application: Application) -> int:
+        """How many messages the queues of an application may still take."""
+        depth = int(QUEUE_DEPTH_S * (application.rate_limit.requests_per_second or UNLIMITED_RATE))
+        counts = await gather_all([self._queues.count(application.name, first=first) for first in (True, False)])
+        return depth - int(sum(counts))
+
+    async def _queue(self, app: str, due: list[tuple[Account, bool]], now: datetime) -> None:
+        """Stamp the rows, then send: a crash between leaves rows that the next sweep finds when the stamp is old."""
+        stamps = [Operation.merge(account.key, write_columns(queued_at=now)) for account, _ in due]
+        await self._tables.commit_all(DurableWrite.SWEEP_STAMP, ACCOUNTS, app, stamps)
+        due.sort(key=lambda entry: not entry[1])
+        for at in range(0, len(due), 8):
+            await gather_all(
+                [
+                    self._queues.send(
+                        DurableWrite.SWEEP_ENQUEUE,
+                        Message(app=app, kind=account.kind, id=account.source_id),
+                        first=first,
+                    )
+                    for account, first in due[at : at + 8]
+                ]
+            )

@@ -1,0 +1,90 @@
+"""What runs by the clock and not by an event: the guard's release, probes, the sweep, and trimming the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.clock import Clock
+from shared.config.applications import Application, Applications
+from shared.provisioning.accounts import ACCOUNTS
+from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
+from shared.provisioning.attempt import OutcomeKind
+from shared.provisioning.backlog import Backlog
+from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.provisioning_log import LOG_PREFIX
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message
+from shared.storage.tables import Operation, Tables
+
+if TYPE_CHECKING:
+    from shared.provisioning.reconcile import Reconciler
+
+LOG_LIFE = timedelta(days=30)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Housekeeper:
+    """Runs every few minutes; every part is safe to repeat and to interrupt."""
+
+    applications: Applications
+    tables: Tables
+    states: ApplicationStates
+    guard: GuardKeeper
+    backlog: Backlog
+    reconciler: Reconciler
+    clock: Clock
+
+    async def keep_house(self) -> Mapping[str, int]:
+        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log."""
+        for application in self.applications.enabled:
+            await self.guard.release(application)
+            await self._probe(application)
+        queued = await self.backlog.sweep()
+        for application in self.applications.enabled:
+            await self._trim_log(application.name)
+        return queued
+
+    async def _probe(self, application: Application) -> None:
+        """Try one real pending account of a quarantined application, a leaver if there is one (protocol step 36)."""
+        state = await self.states.read_fresh(application.name)
+        due = state.next_probe_at is not None and self.clock.now() >= state.next_probe_at
+        if state.status is not ApplicationStatus.QUARANTINE or not due:
+            return
+        message = await self._pick_pending(application.name)
+        if message is not None:
+            outcome = await self.reconciler.provision(message, first=True, probing=True)
+            good = outcome.kind in (OutcomeKind.DONE, OutcomeKind.STAGED, OutcomeKind.ESCROWED)
+        else:
+            good = (await self.reconciler.test_connection(application)).ok
+        if good:
+            await self.states.lift_quarantine(application.name)
+        else:
+            await self.states.postpone_probe(application.name)
+
+    async def _pick_pending(self, app: str) -> Message | None:
+        for condition in ("permit ne ''", "pending eq true and staged eq ''"):
+            pages = self.tables.query(
+                ACCOUNTS, app, first="user:", before="user;", where=condition, select=("state",), page_size=1
+            )
+            async for page in pages:
+                for row in page:
+                    return Message(app=app, kind="user", id=row.key.removeprefix("user:"))
+        return None
+
+    async def _trim_log(self, app: str) -> None:
+        """Remove log records older than thirty days."""
+        inverted = int((_LATEST - (self.clock.now() - LOG_LIFE)).total_seconds() * 1_000_000)
+        pages = self.tables.query(
+            ACCOUNTS,
+            app,
+            first=f"{LOG_PREFIX}{inverted:018d}",
+            before=f"{LOG_PREFIX[:-1]};",
+            select=("at",),
+        )
+        async for page in pages:
+            expired = [Operation.delete(row.key, etag=row.etag) for row in page]
+            await self.tables.commit_all(DurableWrite.LOG, ACCOUNTS, app, expired)

@@ -1,0 +1,107 @@
+"""Matching where the vendor cannot filter: its accounts are listed once, page by page, into storage.
+
+The listing is only a hint about where to look: a hit is read again and its value compared before anything is decided,
+so an old listing can miss an account (then the create answers 409 and the listing is made anew) but never mislead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from shared.clock import Clock
+from shared.config.applications import Application
+from shared.provisioning.accounts import ACCOUNTS
+from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.exporting import ClientOf
+from shared.scim.answers import Answer, AnswerKind
+from shared.scim.client import Lookup, RequestPriority, ResourceType
+from shared.scim.filters import matches
+from shared.scim.listing import ListPosition
+from shared.scim.patching import read_attribute
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation, Tables
+
+LISTING_LIFE = timedelta(hours=24)
+LISTING_RETRY_S = 30.0
+LISTED_PREFIX = "listed:"
+
+
+class Listing:
+    """A vendor's accounts by matching value, in the rows `listed:<hash of path and value>`."""
+
+    def __init__(self, *, tables: Tables, states: ApplicationStates, client_of: ClientOf, clock: Clock) -> None:
+        self._tables = tables
+        self._states = states
+        self._client_of = client_of
+        self._clock = clock
+        self._listing: set[str] = set()
+        self._progress: dict[str, _Progress] = {}
+
+    async def find(self, application: Application, path: str, value: str, *, priority: RequestPriority) -> Lookup:
+        """Look a value up in the listing, made first when there is none; each hit is read and verified."""
+        state = await self._states.read(application.name)
+        if state.listed_at is None or self._clock.now() - state.listed_at > LISTING_LIFE:
+            answer = await self.make(application, priority=priority)
+            if not answer.ok:
+                return Lookup(answer=answer)
+        row = await self._tables.read(ACCOUNTS, application.name, _key(path, value))
+        ids = str(row.values.get("ids", "")).split("\n") if row is not None else []
+        hits = []
+        for target_id in filter(None, ids):
+            answer = await self._client_of(application).read(ResourceType.USER, target_id, priority=priority)
+            if answer.kind is AnswerKind.NOT_FOUND:
+                continue
+            if not answer.ok:
+                return Lookup(answer=answer)
+            if answer.resource is not None and matches(answer.resource, path, value):
+                hits.append({**answer.resource, "id": target_id})
+        return Lookup(answer=Answer(kind=AnswerKind.OK), hits=tuple(hits))
+
+    async def make(self, application: Application, *, priority: RequestPriority) -> Answer:
+        """List all accounts of the vendor into storage. One at a time per process; idempotent."""
+        if application.name in self._listing:
+            return Answer(kind=AnswerKind.THROTTLED, retry_after_s=LISTING_RETRY_S, error_code="TooManyRequests")
+        self._listing.add(application.name)
+        try:
+            return await self._make(application, priority=priority)
+        finally:
+            self._listing.discard(application.name)
+
+    async def _make(self, application: Application, *, priority: RequestPriority) -> Answer:
+        """Read on where the last try ended: a long list at a low rate takes more than one message's time."""
+        paths = [matching.target for matching in application.users.matching if matching.by != "none"]
+        progress = self._progress.setdefault(application.name, _Progress())
+        while progress.position is not None:
+            page = await self._client_of(application).list_page(
+                ResourceType.USER, position=progress.position, priority=priority
+            )
+            if not page.answer.ok:
+                return page.answer
+            for resource in page.resources:
+                for path in paths:
+                    value = read_attribute(resource, path)
+                    if isinstance(value, str) and value and resource.get("id"):
+                        progress.found.setdefault(_key(path, value), []).append(str(resource["id"]))
+            progress.position = page.next
+        operations = [
+            Operation.replace(key, {"ids": "\n".join(dict.fromkeys(ids))}) for key, ids in progress.found.items()
+        ]
+        await self._tables.commit_all(DurableWrite.LISTING, ACCOUNTS, application.name, operations)
+        await self._states.note_listed(application.name, self._clock.now())
+        del self._progress[application.name]
+        return Answer(kind=AnswerKind.OK)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a listing has come."""
+
+    position: ListPosition | None = field(default_factory=ListPosition)
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _key(path: str, value: str) -> str:
+    digest = hashlib.sha256(f"{path.casefold()}\n{value.casefold()}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{LISTED_PREFIX}{digest[:40]}"

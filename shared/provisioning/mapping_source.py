@@ -1,0 +1,34 @@
+"""From the mirror to a mapped account: the compiled mappings of each application, built on first use."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+from shared.clock import Clock
+from shared.config.applications import Application
+from shared.directory.mirror import UserFacts
+from shared.rules.expressions import AppRole, EvaluationContext
+from shared.rules.mapping import CompiledMappings, MappedAccount, compile_mappings, map_account
+
+
+class SourceMapper:
+    """Maps source users. One instance per process; compiling is done once per application."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._random = random.SystemRandom()
+        self._compiled: dict[str, CompiledMappings] = {}
+
+    def map_user(
+        self, application: Application, facts: UserFacts, *, roles: tuple[AppRole, ...], soft_deleted: bool
+    ) -> MappedAccount:
+        """The account the user should have at the application. Raises InvalidData."""
+        compiled = self._compiled.get(application.name)
+        if compiled is None:
+            compiled = self._compiled[application.name] = compile_mappings(application.users, application.roles)
+        context = EvaluationContext(
+            now=self._clock.now(), random=self._random, new_guid=lambda: str(uuid.uuid4()), roles=roles
+        )
+        properties = {**facts.user.attributes, "id": facts.user.id} if facts.user else {}
+        return map_account(compiled, properties, context=context, soft_deleted=soft_deleted)

@@ -1,0 +1,207 @@
+"""The planning truth table: from what is and what should be to one action. Pure.
+
+    source                     link   plan
+    unknown                    any    wait                    never destructive
+    active, in scope           none   create                  new
+    active, in scope           yes    skip | update           unchanged, attributes_changed
+    not active or out of scope none   skip                    never_provisioned
+    not active or out of scope yes    skip | disable | delete already_disabled, the standing's reason
+    hard-deleted               yes    delete | disable | skip source_deleted
+
+`sent` is what the vendor is believed to hold. When an intent is open, or an account was just adopted, it is worthless
+and the whole mapped state is asserted (protocol step 22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shared.config.applications import Application
+from shared.config.provisioning_file import Deprovision
+from shared.provisioning.accounts import Account
+from shared.provisioning.standing import Reason, Standing
+from shared.rules.attribute_paths import JSON, Attributes
+from shared.rules.mapping import MappedAccount
+from shared.scim.patching import Difference, diff
+
+
+class ProvisioningAction(StrEnum):
+    """What is to be done at the vendor (Graph `provisioningAction`, and skip)."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DISABLE = "disable"
+    DELETE = "delete"
+    SKIP = "skip"
+    """Nothing: the row is saved and that is all."""
+    WAIT = "wait"
+    """Nothing can be decided yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One action, and the state that `sent` will hold when it has succeeded."""
+
+    action: ProvisioningAction
+    reason: str
+    state: Mapping[str, JSON] | None = None
+    """Attributes at the vendor afterwards; None: unknown."""
+    change: Difference = field(default_factory=lambda: Difference(set={}, removed=()))
+    asserts: bool = False
+    """True: nothing is known of the vendor's state; `change` is the whole mapped state and what must be cleared."""
+    on_create: Mapping[str, JSON] = field(default_factory=dict)
+    mapped: MappedAccount | None = None
+    parks: bool = False
+    """True: the account steps aside under a temporary name; what is wanted is still to come (step 33)."""
+
+    @property
+    def is_destructive(self) -> bool:
+        """Whether it takes access away, and so needs the guard's permit."""
+        return self.action in (ProvisioningAction.DISABLE, ProvisioningAction.DELETE)
+
+    @property
+    def writes(self) -> bool:
+        """Whether a SCIM write follows."""
+        return self.action not in (ProvisioningAction.SKIP, ProvisioningAction.WAIT)
+
+    @property
+    def matching_value(self) -> str:
+        """The first matching value of the mapped account; a create reserves it and is searched under it."""
+        return str(self.mapped.matching[0][1]) if self.mapped and self.mapped.matching else ""
+
+
+def plan_account(
+    application: Application,
+    account: Account,
+    standing: Standing,
+    *,
+    map_as: Callable[[bool], MappedAccount],
+    in_doubt: bool,
+) -> Plan:
+    """The action for one account.
+
+    `map_as(soft_deleted)` maps the source; it is called only where a mapped state is needed and may raise InvalidData.
+    """
+    if not standing.is_known:
+        return Plan(action=ProvisioningAction.WAIT, reason=standing.reason)
+    if standing.is_active:
+        if account.target_id:
+            return _plan_update(account, map_as(False), in_doubt=in_doubt)
+        return _plan_create(application, map_as(False))
+    if not account.target_id:
+        return Plan(action=ProvisioningAction.SKIP, reason="never_provisioned")
+    return _plan_deprovisioning(application, account, standing, map_as=map_as, in_doubt=in_doubt)
+
+
+def _plan_create(application: Application, mapped: MappedAccount) -> Plan:
+    state = dict(mapped.attributes)
+    return Plan(
+        action=ProvisioningAction.CREATE if application.users.create or mapped.matching else ProvisioningAction.SKIP,
+        reason="new",
+        state=state,
+        change=Difference(set=state, removed=()),
+        asserts=True,
+        on_create=mapped.on_create,
+        mapped=mapped,
+    )
+
+
+def _plan_update(account: Account, mapped: MappedAccount, *, in_doubt: bool) -> Plan:
+    state = state_after(account.sent or {}, mapped)
+    if in_doubt or account.sent is None:
+        return Plan(
+            action=ProvisioningAction.UPDATE,
+            reason="asserted",
+            state=state,
+            change=Difference(set=mapped.attributes, removed=_to_clear(account, state, mapped)),
+            asserts=True,
+            mapped=mapped,
+        )
+    change = diff(account.sent, state, case_exact=lambda path: path not in mapped.case_ignored)
+    if change.is_empty:
+        return Plan(action=ProvisioningAction.SKIP, reason="unchanged", state=account.sent, mapped=mapped)
+    return Plan(
+        action=ProvisioningAction.UPDATE, reason="attributes_changed", state=state, change=change, mapped=mapped
+    )
+
+
+def state_after(sent: Attributes, mapped: MappedAccount) -> dict[str, JSON]:
+    """What the vendor holds once the mapped state is written: kept attributes stay, added values are never taken away."""
+    state = {path: value for path, value in sent.items() if path in mapped.kept}
+    for path, value in mapped.attributes.items():
+        earlier = sent.get(path)
+        if path in mapped.add_only and isinstance(value, list) and isinstance(earlier, list):
+            value = [*earlier, *(entry for entry in value if entry not in earlier)]  # noqa: PLW2901 - the value in force
+        state[path] = value
+    return state
+
+
+def _plan_deprovisioning(
+    application: Application,
+    account: Account,
+    standing: Standing,
+    *,
+    map_as: Callable[[bool], MappedAccount],
+    in_doubt: bool,
+) -> Plan:
+    hard_deleted = standing.reason is Reason.SOURCE_DELETED
+    rules = application.deprovisioning
+    policy = (rules.hard_deleted or Deprovision.DELETE) if hard_deleted else rules.out_of_scope
+    if policy is Deprovision.DELETE and not application.users.delete:
+        policy = Deprovision.DISABLE
+    if policy is Deprovision.DELETE:
+        return Plan(action=ProvisioningAction.DELETE, reason=standing.reason)
+    if policy is Deprovision.SKIP or not application.users.disable:
+        return Plan(action=ProvisioningAction.SKIP, reason="deprovisioning_off", state=account.sent)
+    return _plan_disable(account, standing, map_as=map_as, in_doubt=in_doubt)
+
+
+def _plan_disable(
+    account: Account, standing: Standing, *, map_as: Callable[[bool], MappedAccount], in_doubt: bool
+) -> Plan:
+    mapped = map_as(True)
+    off = mapped.deactivation
+    if not off:
+        return Plan(action=ProvisioningAction.SKIP, reason="active_is_not_mapped", state=account.sent, mapped=mapped)
+    if account.sent is not None and not in_doubt:
+        if all(account.sent.get(path) == value for path, value in off.items()):
+            return Plan(action=ProvisioningAction.SKIP, reason="already_disabled", state=account.sent, mapped=mapped)
+        return Plan(
+            action=ProvisioningAction.DISABLE,
+            reason=standing.reason,
+            state={**account.sent, **off},
+            change=Difference(set=off, removed=()),
+            mapped=mapped,
+        )
+    if was_refused(account):
+        # The vendor does not take the whole state. Access ends all the same; what else it holds stays unknown.
+        return Plan(
+            action=ProvisioningAction.DISABLE,
+            reason=standing.reason,
+            state=None,
+            change=Difference(set=off, removed=()),
+            asserts=True,
+            mapped=mapped,
+        )
+    state = state_after(account.sent or {}, mapped)
+    return Plan(
+        action=ProvisioningAction.DISABLE,
+        reason=standing.reason,
+        state=state,
+        change=Difference(set=mapped.attributes, removed=_to_clear(account, state, mapped)),
+        asserts=True,
+        mapped=mapped,
+    )
+
+
+def was_refused(account: Account) -> bool:
+    """Whether the last attempt at what is wanted now was refused for its content."""
+    return account.tried == account.wanted and account.attempts > 0 and account.error_code not in ("", "Timeout")
+
+
+def _to_clear(account: Account, state: Mapping[str, JSON], mapped: MappedAccount) -> tuple[str, ...]:
+    """Paths that open or earlier writes may have set and that must have no value now."""
+    possible = {*(account.sent or {}), *(account.intent.paths if account.intent else ())}
+    return tuple(sorted(path for path in possible if path not in state and path not in mapped.kept))

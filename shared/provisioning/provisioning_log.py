@@ -1,0 +1,166 @@
+"""One record per change: what was done to whom, why, in which steps, and what to do when it failed. Pure.
+
+The record is written in the transaction that saves the account row, so there is never a change without its line, nor a
+line without its change (protocol T33). Keys sort newest first. Values are redacted where the mapping says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.clock import write_instant
+from shared.provisioning.accounts import Account
+from shared.provisioning.planning import Plan, ProvisioningAction
+from shared.provisioning.standing import Standing
+from shared.rules.attribute_paths import JSON
+from shared.storage.tables import Operation
+
+LOG_PREFIX = "log:"
+_VALUE_LIMIT = 256
+_MODIFIED_LIMIT = 24_000
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class LogStatus(StrEnum):
+    """How an attempt ended (Graph `provisioningResult`)."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+    WARNING = "warning"
+
+
+class StepType(StrEnum):
+    """The six steps of an attempt (Graph `provisioningStepType`)."""
+
+    IMPORT = "import"
+    SCOPING = "scoping"
+    MATCHING = "matching"
+    PROCESSING = "processing"
+    REFERENCE_RESOLUTION = "referenceResolution"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of an attempt."""
+
+    type: StepType
+    status: LogStatus
+    description: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One record of the provisioning log."""
+
+    at: datetime
+    id: str
+    source_id: str
+    kind: str
+    target_id: str
+    action: str
+    status: LogStatus
+    reason: str
+    number: str
+    config: str
+    duration_ms: int
+    attempt: int = 1
+    error_code: str = ""
+    error: str = ""
+    remedy: str = ""
+    steps: Sequence[Step] = ()
+    modified: Sequence[Mapping[str, Any]] = ()
+    trace: str = ""
+
+    def operation(self) -> Operation:
+        """The write that keeps the record."""
+        inverted = int((_LATEST - self.at).total_seconds() * 1_000_000)
+        return Operation.merge(
+            f"{LOG_PREFIX}{inverted:018d}:{self.id[:12]}",
+            {
+                "at": write_instant(self.at),
+                "source_id": self.source_id,
+                "kind": self.kind,
+                "target_id": self.target_id,
+                "action": self.action,
+                "status": self.status.value,
+                "reason": self.reason,
+                "number": self.number,
+                "config": self.config,
+                "duration_ms": self.duration_ms,
+                "attempt": self.attempt,
+                "error_code": self.error_code,
+                "error": self.error,
+                "remedy": self.remedy,
+                "steps": json.dumps([_step(step) for step in self.steps], ensure_ascii=False),
+                "modified": _encode_modified(self.modified),
+                "trace": self.trace,
+            },
+        )
+
+
+def modified_properties(account: Account, plan: Plan) -> list[dict[str, Any]]:
+    """Old and new value of everything the plan changes; redacted ones show [Redact], long ones are cut."""
+    old = account.sent or {}
+    redacted = plan.mapped.redacted if plan.mapped else frozenset()
+    new: dict[str, JSON] = {**plan.change.set, **(plan.on_create if plan.action is ProvisioningAction.CREATE else {})}
+    modified: list[dict[str, Any]] = []
+    for path in (*new, *plan.change.removed):
+        before, after = old.get(path), new.get(path)
+        if path in new and before == after:
+            continue
+        if path in redacted:
+            before, after = (None if before is None else "[Redact]"), (None if after is None else "[Redact]")
+        modified.append({"displayName": path, "oldValue": _cut(before), "newValue": _cut(after)})
+    return modified
+
+
+def scoping_step(standing: Standing) -> Step:
+    """What scoping said, clause by clause."""
+    return Step(
+        type=StepType.SCOPING,
+        status=LogStatus.SUCCESS if standing.is_active else LogStatus.SKIPPED,
+        description=standing.reason,
+        details={
+            "IsEffectivelyEntitledForProvisioning": standing.is_active,
+            "ScopeEvaluationResult": dict(standing.explanation),
+            "Roles": [role.value or role.id for role in standing.roles],
+        },
+    )
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "provisioningStepType": step.type,
+        "status": step.status,
+        "description": step.description,
+        "details": step.details,
+    }
+
+
+def _cut(value: JSON | None) -> JSON | None:
+    if isinstance(value, str):
+        return value if len(value) <= _VALUE_LIMIT else value[:_VALUE_LIMIT] + "…"
+    if isinstance(value, list | dict):
+        return _cut(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def _encode_modified(modified: Sequence[Mapping[str, Any]]) -> str:
+    """As many entries as fit, then a word about the rest: the column never holds cut JSON."""
+    kept: list[Mapping[str, Any]] = []
+    size = 0
+    for entry in modified:
+        size += len(json.dumps(entry, ensure_ascii=False))
+        if size > _MODIFIED_LIMIT:
+            kept.append({"displayName": f"{len(modified) - len(kept)} more", "oldValue": None, "newValue": None})
+            break
+        kept.append(entry)
+    return json.dumps(kept, ensure_ascii=False)

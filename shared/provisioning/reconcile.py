@@ -1,0 +1,541 @@
+"""The consumer: one message, one account, at most one SCIM write (protocol steps 17 to 31).
+
+Read it with the list in hand. `provision` is steps 17 and the restarts, `_attempt` the order of the others; every step
+is a method, every durable write is in `account_rows`, everything between them that decides is pure.
+
+    17 admission   18 row   19 grace   20 mirror   21 lost create   22 plan   23 nothing   24 stage   25 match
+    26 slot   27 lease and intent   28 check   29 send   30 save   31 again      32..35 are in `failing` and `names`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared import telemetry
+from shared.clock import Clock
+from shared.config.applications import Application, Applications
+from shared.directory.mirror import Mirror, UserFacts
+from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, IndexTaken, LeaseRequest, RowMoved
+from shared.provisioning.accounts import (
+    Account,
+    AccountState,
+    Intent,
+    IntentKind,
+    ResourceKind,
+    SentTooLong,
+    encode_sent,
+    write_columns,
+)
+from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
+from shared.provisioning.exporting import Exporter
+from shared.provisioning.failing import Failures
+from shared.provisioning.mapping_source import SourceMapper
+from shared.provisioning.matching import Matcher, Verdict
+from shared.provisioning.names import Names
+from shared.provisioning.planning import Plan, ProvisioningAction, plan_account
+from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
+from shared.provisioning.retrying import is_due
+from shared.provisioning.standing import Standing, judge_standing, needs_groups
+from shared.rules.failures import InvalidData
+from shared.scim.answers import Answer, AnswerKind
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
+from shared.storage.queues import Message, Queues
+
+RESTARTS = 3
+CONFIG_WAIT_S = 30.0
+RESERVED_WAIT_S = 5.0
+SEND_MARGIN_S = 10.0
+"""Step 28: a lease must last the request's time-out and this much longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """The lengths of time that the protocol's safety rests on, in seconds."""
+
+    lease_s: float
+    vendor_timeout_s: float
+    grace_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Reconciler:
+    """Makes accounts at vendors equal to what the directory says. One instance per process."""
+
+    applications: Applications
+    rows: AccountRows
+    mirror: Mirror
+    states: ApplicationStates
+    limiter: Limiter
+    mapper: SourceMapper
+    matcher: Matcher
+    exporter: Exporter
+    failures: Failures
+    names: Names
+    queues: Queues
+    clock: Clock
+    new_id: Callable[[], str]
+    jitter: Callable[[], float]
+    timing: Timing
+
+    async def provision(self, message: Message, *, first: bool, probing: bool = False) -> Outcome:
+        """Work on one account. Safe with late, doubled, reordered and foreign messages.
+
+        `probing` works although the application is quarantined. Raises only StorageUnavailable and bugs.
+        """
+        application = self.applications.get(message.app)
+        if application is None or not application.enabled:
+            telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
+            return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
+        if message.kind != ResourceKind.USER:
+            return Outcome(kind=OutcomeKind.ENDED, reason="groups_are_not_provisioned")
+        refusal = await self._admit(application, probing=probing)
+        if refusal is None:
+            outcome = await self._try(application, message, first=first)
+        else:
+            outcome = refusal
+        if outcome.kind is OutcomeKind.PUT_BACK:
+            await self._put_back(message, outcome, first=first)
+        return outcome
+
+    async def test_connection(self, application: Application) -> Answer:
+        """Ask the vendor for an account that does not exist: ok when address and credentials are right."""
+        return await self.exporter.test_connection(application)
+
+    async def _admit(self, application: Application, *, probing: bool) -> Outcome | None:
+        """Step 17: paused or quarantined ends the message; another configuration in force puts it back."""
+        state = await self.states.read(application.name)
+        if state.is_stopped and not probing:
+            return Outcome(kind=OutcomeKind.ENDED, reason=state.status)
+        if state.config and state.config != application.config_hash:
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="other_configuration", hidden_s=CONFIG_WAIT_S)
+        wait_s = self.limiter.known_wait_s(application.name)
+        if wait_s > MAX_WAIT_S:
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(wait_s))
+        return None
+
+    async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
+        for _ in range(RESTARTS):
+            try:
+                outcome = await self._attempt(application, message, first=first)
+            except RowMoved:
+                continue
+            except RateLimited as limited:
+                return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(limited.wait_s))
+            if outcome is not None:
+                return outcome
+        return Outcome(kind=OutcomeKind.PUT_BACK, reason="row_moved", hidden_s=self._spread(1.0))
+
+    async def _attempt(self, application: Application, message: Message, *, first: bool) -> Outcome | None:
+        """Steps 18 to 31 once; None means: start again at 18."""
+        started = self.clock.monotonic()
+        account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
+        attempt = Attempt(
+            application=application,
+            account=account,
+            before=account,
+            now=self.clock.now(),
+            started=started,
+            first=first,
+            number=message.attempt,
+            trace=message.trace,
+        )
+        early = self._check_row(attempt)
+        if early is not None:
+            return early
+        outcome = await self._import(attempt)
+        if outcome is not None:
+            return outcome
+        if account.intent is not None and account.intent.kind is IntentKind.CREATE and not account.target_id:
+            return await self._resolve_create(attempt)
+        refused = self._plan(attempt)
+        if refused is not None:
+            return await refused
+        assert attempt.plan is not None
+        if attempt.plan.action is ProvisioningAction.WAIT:
+            return await self.failures.wait_for_source(attempt)
+        if attempt.plan.action is ProvisioningAction.SKIP:
+            return await self._save_nothing(attempt)
+        if attempt.plan.is_destructive and not account.permit:
+            return await self._stage(attempt)
+        if attempt.plan.action is ProvisioningAction.CREATE:
+            outcome = await self._match(attempt)
+            if outcome is not None:
+                return outcome
+        return await self._write(attempt)
+
+    def _check_row(self, attempt: Attempt) -> Outcome | None:
+        """Steps 18 and 19: is there anything to do, and may it be done now?"""
+        account, now = attempt.account, attempt.now
+        reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
+        in_doubt = account.is_in_doubt(now)
+        if not (account.pending or in_doubt or reconfigured):
+            return Outcome(kind=OutcomeKind.ENDED, reason="nothing_pending")
+        if account.is_leased(now):
+            assert account.lease_until is not None
+            wait_s = (account.lease_until - now).total_seconds()
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="leased", hidden_s=wait_s + self.jitter())
+        if account.tried == account.wanted and not is_due(account.next_attempt_at, now):
+            return Outcome(kind=OutcomeKind.ENDED, reason="not_due")
+        if account.is_held():
+            return Outcome(kind=OutcomeKind.ENDED, reason="held")
+        if in_doubt and self._grace_left_s(attempt) > 0 and not account.target_id:
+            return self._wait_for_grace(attempt)
+        return None
+
+    def _grace_left_s(self, attempt: Attempt) -> float:
+        """Seconds in which a write of this account may still land behind our back."""
+        if attempt.account.intent is None or attempt.account.intent_at is None:
+            return 0.0
+        ends = attempt.account.intent_at + timedelta(seconds=self.timing.grace_s)
+        return (ends - attempt.now).total_seconds()
+
+    def _wait_for_grace(self, attempt: Attempt) -> Outcome:
+        wait_s = self._grace_left_s(attempt) + self.jitter()
+        return Outcome(kind=OutcomeKind.PUT_BACK, reason="grace", hidden_s=wait_s)
+
+    async def _import(self, attempt: Attempt) -> Outcome | None:
+        """Step 20: read the mirror, *after* the row was answered (protocol H2); then the rest of step 19."""
+        account = attempt.account
+        attempt.facts = await self.mirror.read_user_facts(account.source_id)
+        if needs_groups(attempt.application, attempt.facts):
+            attempt.groups = await self.mirror.read_assigned_groups(attempt.application.name)
+        try:
+            attempt.standing = judge_standing(attempt.application, attempt.facts, attempt.groups)
+        except InvalidData as error:
+            return await self.failures.escrow_data(attempt, error)
+        attempt.steps.append(_import_step(attempt.facts))
+        attempt.steps.append(scoping_step(attempt.standing))
+        if account.is_in_doubt(attempt.now) and self._grace_left_s(attempt) > 0:
+            leaves = attempt.standing.is_known and not attempt.standing.is_active
+            if not leaves:
+                return self._wait_for_grace(attempt)
+            attempt.reasserts_early = True
+        return None
+
+    async def _resolve_create(self, attempt: Attempt) -> Outcome | None:
+        """Step 21: an account may exist under the name a lost create was sent with. Look, then claim it or clear."""
+        account = attempt.account
+        assert account.intent is not None
+        found = await self.matcher.find_lost_create(attempt)
+        match found.verdict:
+            case Verdict.NONE:
+                await self.rows.clear_create(account)
+            case Verdict.ADOPTABLE:
+                try:
+                    await self.rows.claim_created(account, target_id=found.target_id, now=attempt.now)
+                except IndexTaken as taken:
+                    return await self.names.wait_for_holder(attempt, taken.holder)
+            case Verdict.OURS:
+                return await self.names.wait_for_holder(attempt, found.holder)
+            case Verdict.FAILED:
+                assert found.answer is not None
+                return await self.failures.end_unwritten(attempt, found.answer)
+            case Verdict.FOREIGN | Verdict.SEVERAL:
+                return await self.failures.escrow_match(attempt, found)
+        return None
+
+    def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
+        """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
+        assert attempt.standing is not None
+        standing: Standing = attempt.standing
+        try:
+            attempt.plan = plan_account(
+                attempt.application,
+                attempt.account,
+                standing,
+                map_as=lambda soft_deleted: self.mapper.map_user(
+                    attempt.application, attempt.facts, roles=standing.roles, soft_deleted=soft_deleted
+                ),
+                in_doubt=attempt.account.intent is not None,
+            )
+            if attempt.plan.state is not None:
+                encode_sent(attempt.plan.state)
+        except InvalidData as error:
+            return self.failures.escrow_data(attempt, error)
+        except SentTooLong as error:
+            return self.failures.escrow_data(attempt, InvalidData(target="the account", source="", reason=str(error)))
+        attempt.steps.append(_processing_step(attempt.plan))
+        return None
+
+    async def _save_nothing(self, attempt: Attempt) -> Outcome:
+        """Step 23: nothing different, no request at all."""
+        assert attempt.plan is not None
+        assert attempt.standing is not None
+        state, reason = _state_of_skip(attempt.account, attempt.plan, attempt.standing)
+        entry = attempt.log(
+            self.new_id(),
+            status=LogStatus.SKIPPED,
+            reason=reason,
+            duration_ms=self._elapsed_ms(attempt),
+            action="other",
+        )
+        await self.rows.save_nothing(attempt.account, state=state, config=attempt.application.config_hash, entry=entry)
+        telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
+        return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
+
+    async def _stage(self, attempt: Attempt) -> Outcome:
+        """Step 24: no destructive write leaves without the guard's permit."""
+        assert attempt.plan is not None
+        entry = attempt.log(
+            self.new_id(),
+            status=LogStatus.SKIPPED,
+            reason="staged_for_deletion_guard",
+            duration_ms=self._elapsed_ms(attempt),
+            action="stageddelete",
+        )
+        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry)
+        telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
+        return Outcome(kind=OutcomeKind.STAGED, reason=attempt.plan.reason, action=attempt.plan.action)
+
+    async def _match(self, attempt: Attempt) -> Outcome | None:
+        """Step 25: does the account exist already? One verified hit that nobody owns is adopted; none means create."""
+        assert attempt.plan is not None
+        found = await self.matcher.find_existing(attempt)
+        attempt.steps.append(
+            Step(type=StepType.MATCHING, status=LogStatus.SUCCESS, description=found.verdict, details=found.details)
+        )
+        match found.verdict:
+            case Verdict.NONE if attempt.application.users.create:
+                return None
+            case Verdict.NONE:
+                return await self.failures.skip_create(attempt)
+            case Verdict.ADOPTABLE:
+                attempt.hit = found.resource
+                attempt.plan = replace(attempt.plan, action=ProvisioningAction.UPDATE, reason="matched", asserts=True)
+                return None
+            case Verdict.OURS:
+                return await self.names.yield_to_holder(attempt, found.holder)
+            case Verdict.FAILED:
+                assert found.answer is not None
+                return await self.failures.end_unwritten(attempt, found.answer)
+            case Verdict.FOREIGN | Verdict.SEVERAL:
+                return await self.failures.escrow_match(attempt, found)
+
+    async def _write(self, attempt: Attempt) -> Outcome | None:
+        """Steps 26 to 31: slot, lease and intent, check, send, save."""
+        assert attempt.plan is not None
+        ready = await self.exporter.prepare(attempt)
+        if not ready.ok:
+            return await self.failures.end_unwritten(attempt, ready)
+        await self._wait_for_slot(attempt)
+        outcome = await self._take_lease(attempt)
+        if outcome is not None:
+            return outcome
+        if not self._may_send(attempt):
+            await self.rows.undo_intent(attempt.account, attempt.before)
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="lease_too_short", hidden_s=1.0)
+        answer = await self.exporter.send(attempt)
+        if answer.ok:
+            return await self._save(attempt, answer)
+        if answer.kind is AnswerKind.CONFLICT:
+            return await self._settle_conflict(attempt, answer)
+        return await self.failures.end_written(attempt, answer)
+
+    async def _settle_conflict(self, attempt: Attempt, answer: Answer) -> Outcome | None:
+        """Step 33: somebody has the name. Wait, give up, or step aside when we wait in a circle."""
+        decision = await self.names.decide(attempt, answer)
+        if decision.plan is None:
+            return decision.outcome
+        closed = await self.failures.close_refused(attempt, answer)
+        if closed is None:
+            return Outcome(kind=OutcomeKind.DONE, reason="saved_by_another")
+        attempt.moved(closed)
+        attempt.before, attempt.plan = closed, decision.plan
+        return await self._write(attempt)
+
+    async def _wait_for_slot(self, attempt: Attempt) -> None:
+        """Step 26. Raises RateLimited when it would take more than two seconds: nothing was written yet."""
+        application = attempt.application
+        await self.limiter.wait_for_slot(
+            application.name, application.rate_limit.requests_per_second, first=attempt.first
+        )
+
+    async def _take_lease(self, attempt: Attempt) -> Outcome | None:
+        """Step 27: one conditional write says who is at it and what is about to be sent."""
+        before = self.clock.monotonic()
+        now = self.clock.now()
+        request = LeaseRequest(
+            token=self.new_id(),
+            until=now + timedelta(seconds=self.timing.lease_s),
+            intent=self._intent(attempt),
+            at=now,
+            claim=str(attempt.hit["id"]) if attempt.hit is not None else "",
+        )
+        try:
+            attempt.moved(await self.rows.take_lease(attempt.account, request))
+        except IndexTaken as taken:
+            if taken.is_target:
+                return await self.names.yield_to_holder(attempt, taken.holder)
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="name_reserved", hidden_s=RESERVED_WAIT_S)
+        attempt.lease_ends = before + self.timing.lease_s
+        return None
+
+    def _intent(self, attempt: Attempt) -> Intent:
+        """What is about to be sent: the kind, the value it is found under, and every path it may set."""
+        assert attempt.plan is not None
+        plan, account = attempt.plan, attempt.account
+        earlier = account.intent
+        paths = {*plan.change.set, *(earlier.paths if earlier else ())}
+        kind = {
+            ProvisioningAction.CREATE: IntentKind.CREATE,
+            ProvisioningAction.DELETE: IntentKind.DELETE,
+        }.get(plan.action, IntentKind.PATCH)
+        matching = ""
+        if kind is IntentKind.CREATE or self._renames(attempt):
+            matching = plan.matching_value
+        elif earlier is not None and attempt.reasserts_early:
+            matching = earlier.matching
+        return Intent(kind=kind, matching=matching, paths=tuple(sorted(paths)))
+
+    def _renames(self, attempt: Attempt) -> bool:
+        """Whether the write gives a linked account another matching value than it was sent last."""
+        plan, sent = attempt.plan, attempt.account.sent
+        if plan is None or plan.mapped is None or not plan.mapped.matching or attempt.hit is not None:
+            return False
+        path, value = plan.mapped.matching[0]
+        return path in plan.change.set and (sent is None or sent.get(path) != value)
+
+    def _may_send(self, attempt: Attempt) -> bool:
+        """Step 28: the lease outlasts the request's time-out with a margin."""
+        left = attempt.lease_ends - self.clock.monotonic()
+        return left > self.timing.vendor_timeout_s + SEND_MARGIN_S
+
+    async def _save(self, attempt: Attempt, answer: Answer) -> Outcome | None:
+        """Step 30: success. One write brings the row, its index rows and the log up to date."""
+        assert attempt.plan is not None
+        plan, leased = attempt.plan, attempt.account
+        deleted = plan.action is ProvisioningAction.DELETE
+        created = plan.action is ProvisioningAction.CREATE
+        target_id = "" if deleted else (answer.id or leased.target_id)
+        if created and not target_id:
+            return await self.failures.save_in_doubt(attempt, answer, reason="created_without_id")
+        keeps_doubt = attempt.reasserts_early and not deleted
+        columns = write_columns(
+            applied=attempt.seen,
+            tried=attempt.seen,
+            target_id=target_id,
+            target_version=answer.etag or "",
+            sent=None if deleted else plan.state,
+            config=attempt.application.config_hash,
+            state=_state_of_write(plan),
+            missed_at=None,
+            **({"linked_at": attempt.now} if created else {}),
+            **NOTHING_FAILED,
+        )
+        if keeps_doubt:
+            # A write that was sent before ours may still land: the intent keeps its age, and is asserted once more.
+            assert attempt.before.intent_at is not None
+            again_at = attempt.before.intent_at + timedelta(seconds=self.timing.grace_s)
+            columns |= write_columns(intent_at=attempt.before.intent_at, next_attempt_at=again_at)
+        else:
+            columns |= write_columns(intent=None, intent_at=None, permit=None)
+        if not plan.is_destructive:
+            columns |= write_columns(staged=None, permit=None)
+        if plan.parks:
+            # Not applied: the name that is wanted comes with the next attempt.
+            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+        attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
+        entry = attempt.log(
+            self.new_id(),
+            status=LogStatus.SUCCESS,
+            reason=plan.reason,
+            duration_ms=self._elapsed_ms(attempt),
+            answer=answer,
+        )
+        try:
+            saved = await self.rows.save_leased(
+                DurableWrite.SAVE,
+                leased,
+                columns=columns,
+                entry=entry,
+                seen=attempt.seen,
+                closes_intent=not keeps_doubt,
+                link=target_id if created else "",
+                unlink=leased.target_id if deleted else "",
+            )
+        except IndexTaken as taken:
+            return await self.failures.escrow_taken(attempt, taken.holder)
+        if saved is None:
+            return Outcome(kind=OutcomeKind.DONE, reason="saved_by_another", action=plan.action)
+        self.failures.windows.note(leased.application, ok=True, now=self.clock.now())
+        telemetry.emit(
+            telemetry.Event.ACCOUNT_PROVISIONED,
+            **self._ids(attempt),
+            action=plan.action,
+            reason=plan.reason,
+            duration_ms=self._elapsed_ms(attempt),
+            target_id=target_id,
+        )
+        await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
+        return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)
+
+    async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
+        """Step 31: raised while we were at it, or to be asserted once more after grace."""
+        if not (saved.pending or keeps_doubt):
+            return
+        hidden_s = max(0.0, self._grace_left_s(attempt)) + self.jitter() if keeps_doubt else 0.0
+        await self.queues.send(
+            DurableWrite.ENQUEUE_AGAIN, self._message(attempt), first=attempt.first, hidden_s=hidden_s
+        )
+
+    async def _put_back(self, message: Message, outcome: Outcome, *, first: bool) -> None:
+        await self.queues.send(DurableWrite.PUT_BACK, message, first=first, hidden_s=max(1.0, outcome.hidden_s))
+
+    def _message(self, attempt: Attempt) -> Message:
+        account = attempt.account
+        return Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
+
+    def _spread(self, wait_s: float) -> float:
+        """A wait with jitter, so that messages put back together do not come back together."""
+        return wait_s + self.jitter() * max(4.0, wait_s)
+
+    def _elapsed_ms(self, attempt: Attempt) -> int:
+        return round((self.clock.monotonic() - attempt.started) * 1000)
+
+    def _ids(self, attempt: Attempt) -> dict[str, object]:
+        return {
+            "application": attempt.application.name,
+            "source_id": attempt.account.source_id,
+            "attempt": attempt.number,
+        }
+
+
+def _import_step(facts: UserFacts) -> Step:
+    status = LogStatus.SUCCESS if facts.user is not None else LogStatus.WARNING
+    return Step(type=StepType.IMPORT, status=status, description=facts.presence)
+
+
+def _processing_step(plan: Plan) -> Step:
+    warnings = plan.mapped.warnings if plan.mapped else ()
+    return Step(
+        type=StepType.PROCESSING,
+        status=LogStatus.WARNING if warnings else LogStatus.SUCCESS,
+        description=f"{plan.action}: {plan.reason}",
+        details={"warnings": [f"{warning.target}: {warning.reason}" for warning in warnings]} if warnings else {},
+    )
+
+
+def _state_of_skip(account: Account, plan: Plan, standing: Standing) -> tuple[AccountState, str]:
+    """The state of a row with an empty plan, and Entra's word for the log."""
+    if plan.reason == "unchanged":
+        return AccountState.IN_SYNC, "RedundantExport"
+    if plan.reason == "already_disabled":
+        return AccountState.DISABLED, "RedundantExport"
+    if plan.reason == "never_provisioned":
+        state = AccountState.DELETED if account.state is AccountState.DELETED else AccountState.SKIPPED
+        return state, standing.reason
+    return AccountState.SKIPPED, plan.reason
+
+
+def _state_of_write(plan: Plan) -> AccountState:
+    match plan.action:
+        case ProvisioningAction.DELETE:
+            return AccountState.DELETED
+        case ProvisioningAction.DISABLE:
+            return AccountState.DISABLED
+        case _:
+            return AccountState.IN_SYNC

@@ -1,0 +1,74 @@
+"""How storage and Graph are reached: a connection string on this machine, a managed identity in Azure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.config.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
+    from azure.storage.queue.aio import QueueServiceClient
+
+_AZURITE = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    # The emulator's published key; it protects nothing.
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+_PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 20}
+"""Reads are tried three times within a second; writes once (`Tables.commit`), and the puller's lease outlasts both."""
+
+
+class StaticTokenCredential:
+    """A fixed token, for a simulated tenant on loopback (settings refuse it elsewhere)."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def get_token(self, *_scopes: str, **_options: Any) -> Any:
+        """Answer the fixed token."""
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(self._token, 9_999_999_999)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def connect_tables(settings: Settings) -> TableServiceClient:
+    """Connect to Table storage."""
+    from azure.data.tables.aio import TableServiceClient
+
+    storage = settings.storage
+    if storage.connection_string is not None:
+        return TableServiceClient.from_connection_string(_expanded(storage.connection_string), **_PATIENCE)
+    return TableServiceClient(storage.table_uri, credential=_identity(storage.client_id), **_PATIENCE)
+
+
+def connect_queues(settings: Settings) -> QueueServiceClient:
+    """Connect to Queue storage."""
+    from azure.storage.queue.aio import QueueServiceClient
+
+    storage = settings.storage
+    if storage.connection_string is not None:
+        return QueueServiceClient.from_connection_string(_expanded(storage.connection_string), **_PATIENCE)
+    return QueueServiceClient(storage.queue_uri, credential=_identity(storage.client_id), **_PATIENCE)
+
+
+def graph_credential(settings: Settings) -> Any:
+    """The credential for Microsoft Graph."""
+    if settings.graph_static_token is not None:
+        return StaticTokenCredential(settings.graph_static_token)
+    return _identity(settings.azure_client_id)
+
+
+def _expanded(connection_string: str) -> str:
+    return _AZURITE if "UseDevelopmentStorage=true" in connection_string else connection_string
+
+
+def _identity(client_id: str | None) -> Any:
+    from azure.identity.aio import DefaultAzureCredential
+
+    return DefaultAzureCredential(managed_identity_client_id=client_id) if client_id else DefaultAzureCredential()
