@@ -1,4 +1,4 @@
-"""A whole small world in one process: tenant, simulated Graph, simulated vendors, Azurite, and the product between them.
+"""A small world in one process: tenant, simulated Graph, simulated vendors, Azurite, and the product between them.
 
 Tables are real (Azurite), Graph and vendors speak HTTP. Only time and the queues' transport are in the tests' hands: a
 message hidden for hours comes back when the clock is moved there, so that nothing sleeps and every order can be made.

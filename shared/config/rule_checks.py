@@ -135,7 +135,7 @@ def _unknown_source(name: str, *, group: bool) -> str:
 
 @lru_cache(maxsize=512)
 def _expression_problem(text: str, group: bool) -> str | None:
-    from shared.rules.expressions import ExpressionError, compile_expression  # noqa: PLC0415 - loads the grammar
+    from shared.rules.expressions import ExpressionError, compile_expression
 
     try:
         compile_expression(text, known_attributes=is_group_attribute if group else is_user_attribute)
@@ -146,7 +146,7 @@ def _expression_problem(text: str, group: bool) -> str | None:
 
 def _value_problem(clause: ScopingClause) -> str | None:
     if clause.operator in _REGEX:
-        import regex  # noqa: PLC0415 - loaded only where a filter has a pattern
+        import regex
 
         try:
             regex.compile(str(clause.value))

@@ -123,7 +123,10 @@ class AccountRows:
         raise RowMoved
 
     async def undo_intent(self, leased: Account, before: Account) -> None:
-        """Step 28: nothing was sent; take lease, intent and reservation back. If that fails the row is merely in doubt."""
+        """Step 28: nothing was sent; take lease, intent and reservation back.
+
+        If that fails the row is merely in doubt.
+        """
         assert leased.intent is not None
         columns = write_columns(lease_token=None, lease_until=None, intent=before.intent, intent_at=before.intent_at)
         operations = [Operation.merge(leased.key, columns, etag=leased.etag)]
@@ -215,8 +218,8 @@ class AccountRows:
     ) -> Account | None:
         """Steps 30 to 35: save under our lease, repeated after a raise; None when the lease went to somebody else.
 
-        `pending` is recomputed from the newest `wanted`. `link` inserts the index row of a new account, `unlink` removes
-        one. Raises IndexTaken when the account belongs to another row.
+        `pending` is recomputed from the newest `wanted`. `link` inserts the index row of a new account, `unlink`
+        removes one. Raises IndexTaken when the account belongs to another row.
         """
         current = leased
         for _ in range(_SAVES):

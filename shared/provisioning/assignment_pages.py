@@ -79,7 +79,7 @@ class AssignmentPages:
         return AssignmentList(listed=listed, digests=digest_buckets(listed))
 
     def is_news(self, state: StreamState, application: Application, found: AssignmentList, now: str) -> bool:
-        """Whether a complete read says anything that was not acted on: other content, or a mark that can be confirmed."""
+        """Whether a complete read says anything not acted on yet: other content, or a mark that can be confirmed."""
         return (
             not state.principal
             or state.principal != application.service_principal_id

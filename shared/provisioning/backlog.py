@@ -126,8 +126,8 @@ class Backlog:
     async def top_up(self, run: PullRun) -> None:
         """Fill the queues of applications with a backlog up to two minutes of their rate, under the puller's lease.
 
-        Goes on where the last top-up ended, so that every row gets its turn; the backlog is over when a whole turn finds
-        nothing left.
+        Goes on where the last top-up ended, so that every row gets its turn; the backlog is over when a whole turn
+        finds nothing left.
         """
         for app, cursor in dict(run.checkpoint.backlog).items():
             application = self._applications.get(app)

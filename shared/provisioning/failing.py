@@ -26,6 +26,7 @@ from shared.provisioning.retrying import LATER_MESSAGE_LIMIT_S, escrow_until, la
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.client import ResourceType
+from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import Limiter
 from shared.storage.queues import Message, Queues
@@ -102,7 +103,7 @@ class Failures:
             account,
             columns=failure_columns(
                 attempt.before,
-                code=answer.error_code or "Timeout",
+                code=answer.error_code or ErrorCode.TIMEOUT,
                 text=answer.detail,
                 next_attempt_at=None if leaves else again_at,
                 now=attempt.now,
@@ -125,21 +126,24 @@ class Failures:
     async def escrow_data(self, attempt: Attempt, error: InvalidData) -> Outcome:
         """The source's values do not fit the target: only a change of theirs, or of the mapping, helps."""
         return await self._escrow(
-            attempt, "MissingValues" if "requires" in error.reason else "InvalidValue", str(error), leased=False
+            attempt,
+            ErrorCode.MISSING_VALUES if "requires" in error.reason else ErrorCode.SINGLE_VALUE_ONLY,
+            str(error),
+            leased=False,
         )
 
     async def escrow_match(self, attempt: Attempt, found: Found) -> Outcome:
         """The account with this name cannot be taken over."""
         if found.verdict is Verdict.SEVERAL:
             text = f"{len(found.target_ids)} accounts carry the matching value: {', '.join(found.target_ids[:5])}"
-            return await self._escrow(attempt, "DuplicateTargetEntries", text, leased=False)
+            return await self._escrow(attempt, ErrorCode.DUPLICATE_TARGETS, text, leased=False)
         text = f"the account {found.target_id} carries another externalId"
         return await self._escrow(attempt, OwnCode.FOREIGN_ACCOUNT, text, leased=False)
 
     async def escrow_taken(self, attempt: Attempt, holder: str) -> Outcome:
         """The vendor answered a create with an account that another row of ours owns."""
         text = f"the vendor returned the account of {holder}"
-        return await self._escrow(attempt, "EntryConflict", text, leased=True)
+        return await self._escrow(attempt, ErrorCode.CONFLICT, text, leased=True)
 
     async def escrow_conflict(self, attempt: Attempt, code: str, text: str, *, leased: bool) -> Outcome:
         """A name clash that no waiting resolves (step 33)."""
@@ -173,7 +177,7 @@ class Failures:
         """Another row of ours has the name, and will give it up (step 33). Nothing was sent."""
         answer = Answer(
             kind=AnswerKind.CONFLICT,
-            error_code="EntryConflict",
+            error_code=ErrorCode.CONFLICT,
             retry_after_s=wait_s,
             detail="the name belongs to another account of ours that is about to give it up",
         )

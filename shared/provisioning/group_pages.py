@@ -85,8 +85,8 @@ class GroupPages:
     async def track(self, run: PullRun, group_id: str) -> None:
         """Read the whole membership of a group that was just assigned, write it and raise its members.
 
-        Idempotent; a run that died in the middle is repeated, because the assignment is not checkpointed before. A group
-        that Graph does not know (yet) has no members.
+        Idempotent; a run that died in the middle is repeated, because the assignment is not checkpointed before. A
+        group that Graph does not know (yet) has no members.
         """
         row = await self._mirror.read_group(group_id)
         if row is not None and row.values.get("tracked"):

@@ -19,6 +19,7 @@ from shared.provisioning.planning import Plan, ProvisioningAction
 from shared.provisioning.standing import Reason, judge_standing, needs_groups
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer
+from shared.scim.error_catalogue import ErrorCode
 from shared.scim.patching import Difference
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
@@ -80,7 +81,7 @@ class Names:
                     return NameDecision(outcome=await self._escrow(attempt, OwnCode.FOREIGN_ACCOUNT, found.target_id))
                 case _:
                     break
-        return NameDecision(outcome=await self._escrow(attempt, "EntryConflict", "", text=answer.detail))
+        return NameDecision(outcome=await self._escrow(attempt, ErrorCode.CONFLICT, "", text=answer.detail))
 
     async def yield_to_holder(self, attempt: Attempt, holder_key: str) -> Outcome:
         """The name, or the account, was found to be another row's before anything was sent."""
@@ -119,7 +120,7 @@ class Names:
                 return None
             return OwnCode.HELD_BY_DEPARTED, f"the name is held by the account of {holder.account.source_id}, who left"
         if holder.wanted.casefold() == contested:
-            return "DuplicateSourceEntries", f"{holder.account.source_id} is mapped to the same name"
+            return ErrorCode.DUPLICATE_SOURCES, f"{holder.account.source_id} is mapped to the same name"
         return None
 
     async def _must_step_aside(self, attempt: Attempt, holder: _Holder) -> bool:

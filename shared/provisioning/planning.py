@@ -128,7 +128,7 @@ def _plan_update(account: Account, mapped: MappedAccount, *, in_doubt: bool) -> 
 
 
 def state_after(sent: Attributes, mapped: MappedAccount) -> dict[str, JSON]:
-    """What the vendor holds once the mapped state is written: kept attributes stay, added values are never taken away."""
+    """What the vendor holds once the mapped state is written: kept attributes stay, added values are not taken away."""
     state = {path: value for path, value in sent.items() if path in mapped.kept}
     for path, value in mapped.attributes.items():
         earlier = sent.get(path)

@@ -1,8 +1,8 @@
 """When something is tried again. Pure: attempt, instants and jitter come in, an instant or a length of time goes out.
 
-Two clocks and no third. *Later* is the vendor's problem (throttled, unreachable, slow): seconds to minutes, the message
-itself comes back. *Escrow* is the account's problem (bad data, a conflict): hours to days, no message is kept, the row's
-`next_attempt_at` and the sweep bring it back.
+Two clocks and no third. *Later* is the vendor's problem (throttled, unreachable, slow): seconds to minutes, the
+message itself comes back. *Escrow* is the account's problem (bad data, a conflict): hours to days, no message is kept,
+the row's `next_attempt_at` and the sweep bring it back.
 """
 
 from datetime import datetime, timedelta

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class InvalidData(Exception):  # noqa: N818 - the glossary's word
+class InvalidData(Exception):
     """One object's values do not fit the target; only a change at the source or in the mapping helps.
 
     `target` and `source` are names of attributes, `reason` never holds a value of theirs.

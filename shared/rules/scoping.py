@@ -111,7 +111,7 @@ def _pattern_found(value: object, clause: ScopingClause) -> bool:
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Callable[..., object]:
-    import regex  # noqa: PLC0415 - loaded only where a filter has a pattern
+    import regex
 
     return regex.compile(pattern).search
 

@@ -106,7 +106,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=128)
 def _compiled(pattern: str) -> Callable[..., object]:
-    import regex  # noqa: PLC0415 - loaded only where a profile has a pattern
+    import regex
 
     return regex.compile(pattern).fullmatch
 

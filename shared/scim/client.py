@@ -55,7 +55,7 @@ class Lookup:
 class ScimClient:
     """Speaks SCIM with one application's vendor. Expected failures are answers, never exceptions."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, each replaceable in a test
+    def __init__(
         self,
         application: Application,
         *,

@@ -71,7 +71,7 @@ class Response:
 class Sender:
     """Sends the calls of one application."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, each replaceable in a test
+    def __init__(
         self,
         protocol: Protocol,
         *,

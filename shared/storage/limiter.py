@@ -4,7 +4,8 @@ Time is cut into slots of 1/L' seconds; a request is sent in a slot and at no ot
 row per application, in small batches, each by one conditional write: `next_slot` moves on and nobody gets a slot twice.
 L' is a little below the limit L, because slots are used up to `SKEW_S` late or by a clock that far off: with
 L' = L / (1 + 2 * SKEW_S) no sliding second holds more than L sends (protocol T12, T13).
-Ordinary work may reserve only one second ahead, who loses access three: a leaver always finds a slot before the backlog.
+Ordinary work may reserve only one second ahead, who loses access three: a leaver always finds a slot before the
+backlog.
 Retry-After moves `blocked_until` for everybody; slots before it are void.
 """
 

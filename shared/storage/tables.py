@@ -46,7 +46,7 @@ class OperationKind(StrEnum):
     INSERT = "insert"
     """The row must not exist."""
     MERGE = "merge"
-    """Given columns change, others stay; with an ETag the row must be unchanged, without one it is created if absent."""
+    """Given columns change, others stay; with an ETag the row must be unchanged, without one it may be absent."""
     REPLACE = "replace"
     """The whole row; ETag as in MERGE."""
     DELETE = "delete"

@@ -99,7 +99,7 @@ def compile_expression(text: str, *, known_attributes: Callable[[str], bool] | N
     Raises:
         ExpressionError: with the column, the function and what was expected.
     """
-    from shared.rules.expressions.compiling import compile_text  # noqa: PLC0415 - loads lark and regex on first use
+    from shared.rules.expressions.compiling import compile_text
 
     compiled = compile_text(text, known_attributes=known_attributes)
     return Expression(text, compiled.attributes, compiled.functions, compiled.evaluate)
@@ -107,7 +107,7 @@ def compile_expression(text: str, *, known_attributes: Callable[[str], bool] | N
 
 def describe_functions() -> list[FunctionDescription]:
     """Answer every function of the language in alphabetical order."""
-    from shared.rules.expressions.catalogue import FUNCTIONS  # noqa: PLC0415 - loads every function on first use
+    from shared.rules.expressions.catalogue import FUNCTIONS
 
     return [
         FunctionDescription(name, spec.signature, spec.summary, spec.documentation)

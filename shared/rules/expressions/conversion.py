@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,19}(?:\.\d{1,19})?", re.ASCII)
 _INT64 = 2**63
 
 
-class Unfit(ValueError):  # noqa: N818 - becomes an ExpressionFailure or an ExpressionError, never reaches a caller
+class Unfit(ValueError):
     """A value does not fit; the text says what was expected and never shows the value."""
 
 

@@ -24,7 +24,7 @@ class ExpressionError(ValueError):
         self.column = column
 
 
-class ExpressionFailure(Exception):  # noqa: N818 - "failure" is the glossary's word for one user, "error" for the configuration
+class ExpressionFailure(Exception):
     """One user's values do not fit `function`; `reason` never holds an attribute value."""
 
     def __init__(self, function: str, reason: str) -> None:
