@@ -213,6 +213,7 @@ class Services:
             ),
             clock=self.clock,
             new_id=new_id,
+            takeover_slack=timedelta(seconds=self.settings.grace_margin_s),
         )
 
     @cached_property

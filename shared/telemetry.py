@@ -18,6 +18,7 @@ class Event(StrEnum):
     """Every event the product emits."""
 
     DIRECTORY_PULLED = "directory.pulled"
+    DIRECTORY_WAITING = "directory.waiting"
     DIRECTORY_RESET = "directory.reset"
     DIRECTORY_REFUSED = "directory.refused"
     DIRECTORY_THROTTLED = "directory.throttled"

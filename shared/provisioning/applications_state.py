@@ -21,6 +21,13 @@ APPLICATIONS = "applications"
 STATE_KEY = "state"
 CACHE_S = 5.0
 
+UNREADABLE = "ServicePrincipalUnreadable"
+"""Quarantine reason of an application whose assignments cannot be read: no probe at the vendor ends it, a good read
+does."""
+
+TOO_MANY_FAILURES = "TooManyFailures"
+"""Quarantine reason of an application at which single accounts keep failing."""
+
 PROBE_LADDER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 """Waits before the probes of a quarantined application; the last one repeats."""
 
@@ -51,6 +58,8 @@ class ApplicationState:
     """Configuration hash in force; an instance with another one leaves the messages to the others."""
     config_started_at: datetime | None = None
     """Start of the process that published it: the process started last has the newest deployment."""
+    resumed_at: datetime | None = None
+    """End of the last quarantine or pause: what was queued before it has no message any more."""
     listed_at: datetime | None = None
     """When the vendor's accounts were last listed for matching."""
 
@@ -94,6 +103,7 @@ class ApplicationStates:
                 next_probe_at=read_instant(str(values.get("next_probe_at", ""))),
                 config=str(values.get("config", "")),
                 config_started_at=read_instant(str(values.get("config_started_at", ""))),
+                resumed_at=read_instant(str(values.get("resumed_at", ""))),
                 listed_at=read_instant(str(values.get("listed_at", ""))),
             )
         self._cached[name] = (asked_at, state)
@@ -168,6 +178,7 @@ class ApplicationStates:
                 since=None,
                 probes=0,
                 next_probe_at=None,
+                resumed_at=self._clock.now(),
             )
 
         await self._move(DurableWrite.QUARANTINE, name, lift)
@@ -196,6 +207,7 @@ class ApplicationStates:
                 next_probe_at=moved.next_probe_at,
                 config=moved.config,
                 config_started_at=moved.config_started_at,
+                resumed_at=moved.resumed_at,
                 listed_at=moved.listed_at,
             )
             operation = (

@@ -75,6 +75,8 @@ class DueRules:
     config: str
     grace: timedelta
     sweep_after: timedelta
+    resumed_at: datetime | None = None
+    """End of the application's last pause or quarantine: messages sent before it were ended without work."""
 
 
 def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
@@ -96,7 +98,11 @@ def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
         return Due.NOT
     if in_doubt and account.intent_at is not None and now < account.intent_at + rules.grace and not account.permit:
         return Due.NOT
-    if account.queued_at is not None and now < account.queued_at + rules.sweep_after:
+    is_queued = account.queued_at is not None and now < account.queued_at + rules.sweep_after
+    was_dropped = (
+        rules.resumed_at is not None and account.queued_at is not None and account.queued_at < rules.resumed_at
+    )
+    if is_queued and not was_dropped:
         return Due.NOT
     return Due.FIRST if account.permit else Due.ORDINARY
 
@@ -151,12 +157,18 @@ class Backlog:
 
     async def _queue_from(self, application: Application, cursor: str) -> str | None:
         """Queue due rows after `cursor`; answers the key reached when the queue was full, None at the end."""
-        if (await self._states.read(application.name)).is_stopped:
+        state = await self._states.read(application.name)
+        if state.is_stopped:
             return cursor
         room = await self._room(application)
         if room <= 0:
             return cursor
-        rules = DueRules(config=application.config_hash, grace=self._grace, sweep_after=self._sweep_after)
+        rules = DueRules(
+            config=application.config_hash,
+            grace=self._grace,
+            sweep_after=self._sweep_after,
+            resumed_at=state.resumed_at,
+        )
         condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}'"
         last, queued = cursor, 0
         pages = self._tables.query(

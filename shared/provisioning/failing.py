@@ -15,7 +15,7 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, failure_columns
 from shared.provisioning.accounts import Account, AccountState, write_columns
-from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.applications_state import TOO_MANY_FAILURES, ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.exporting import ClientOf, priority_of
 from shared.provisioning.failure_window import FailureWindows
@@ -259,7 +259,7 @@ class Failures:
         if counts and answer.kind is not AnswerKind.THROTTLED:
             tripped = self.windows.note(before.application, ok=False, now=self.clock.now())
             if tripped:
-                await self.states.impose_quarantine(before.application, "TooManyFailures", answer.error_code)
+                await self.states.impose_quarantine(before.application, TOO_MANY_FAILURES, answer.error_code)
         next_at = self.clock.now() + timedelta(seconds=delay_s)
         saved = await self._save_refused(
             attempt, write, answer, state=None, next_attempt_at=next_at, leased=leased, more=more
@@ -357,7 +357,7 @@ class Failures:
         else:
             await self.rows.save_unleased(DurableWrite.ESCROW, attempt.account, columns=columns, entry=entry)
         if answer is not None and self.windows.note(before.application, ok=False, now=now):
-            await self.states.impose_quarantine(before.application, "TooManyFailures", code)
+            await self.states.impose_quarantine(before.application, TOO_MANY_FAILURES, code)
         telemetry.emit(
             telemetry.Event.ACCOUNT_ESCROWED,
             application=before.application,

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.provisioning.accounts import ACCOUNTS
-from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
+from shared.provisioning.applications_state import (
+    TOO_MANY_FAILURES,
+    UNREADABLE,
+    ApplicationStates,
+    ApplicationStatus,
+)
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.guard import GuardKeeper
@@ -52,12 +57,14 @@ class Housekeeper:
         """Try one real pending account of a quarantined application, a leaver if there is one (protocol step 36)."""
         state = await self.states.read_fresh(application.name)
         due = state.next_probe_at is not None and self.clock.now() >= state.next_probe_at
-        if state.status is not ApplicationStatus.QUARANTINE or not due:
+        if state.status is not ApplicationStatus.QUARANTINE or not due or state.reason == UNREADABLE:
             return
         message = await self._pick_pending(application.name)
         if message is not None:
             outcome = await self.reconciler.provision(message, first=True, probing=True)
-            good = outcome.kind in (OutcomeKind.DONE, OutcomeKind.STAGED, OutcomeKind.ESCROWED)
+            good = outcome.kind in (OutcomeKind.DONE, OutcomeKind.STAGED)
+            # One account's own trouble says that the vendor answers; it says nothing when accounts were the trouble.
+            good = good or (outcome.kind is OutcomeKind.ESCROWED and state.reason != TOO_MANY_FAILURES)
         else:
             good = (await self.reconciler.test_connection(application)).ok
         if good:

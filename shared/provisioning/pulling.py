@@ -31,7 +31,7 @@ from shared.directory.graph import (
     SynchronizationReset,
 )
 from shared.directory.mirror import Mirror
-from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.applications_state import UNREADABLE, ApplicationStates
 from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, stream_name
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
@@ -42,7 +42,7 @@ from shared.provisioning.user_pages import UserPages, start_round
 from shared.rules.source_user import select_group_properties, select_properties
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Queues
-from shared.storage.tables import StorageConflict, Tables, gather_all
+from shared.storage.tables import StorageConflict, StorageUnavailable, Tables, gather_all
 
 LINK_LIFE = timedelta(days=6)
 """A delta token lives seven days (graph.md section 1); an older link is not tried."""
@@ -53,9 +53,9 @@ LINK_REFRESH = timedelta(hours=1)
 RUN_BUDGET_S = 240.0
 """A run ends at a page boundary after this, far below the function's time-out; the next tick goes on."""
 
-LEASE_LENGTH = timedelta(seconds=90)
-LEASE_MARGIN_S = 35.0
-TAKEOVER_SLACK = timedelta(seconds=60)
+LEASE_LENGTH = timedelta(seconds=60)
+LEASE_MARGIN_S = 25.0
+"""Storage's time-outs and some: no write is started with less than this left."""
 
 
 class DeltaPages(Protocol):
@@ -107,6 +107,8 @@ class Puller:
     assignments: AssignmentPages
     clock: Clock
     new_id: Callable[[], str]
+    takeover_slack: timedelta
+    """How long after its end the lease of a silent puller is still respected: clocks differ."""
 
     async def pull(self, *, trace: str = "") -> PullReport:
         """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere."""
@@ -125,6 +127,9 @@ class Puller:
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace)
             outcome = await self._run(run, firsts, lists, reconfigured)
+        except StorageUnavailable:
+            await self._give_back_lease(checkpoint)
+            raise
         except (LeaseLost, StorageConflict) as error:
             telemetry.emit(telemetry.Event.PULLER_LEASE_LOST, reason=str(error))
             return PullReport(outcome="lease lost")
@@ -134,12 +139,27 @@ class Puller:
         )
         return PullReport(outcome=outcome, raised=dict(run.raised), duration_s=duration)
 
+    async def _give_back_lease(self, before: Checkpoint) -> None:
+        """Storage failed in the middle: the page is read again at the next tick, which need not wait for the lease."""
+        try:
+            current = await self.checkpoints.read()
+            if current.epoch == before.epoch + 1:
+                released = replace(current, lease_token="", lease_until=None)
+                await self.checkpoints.write(DurableWrite.PULLER_RELEASE, released)
+        except (StorageUnavailable, StorageConflict):
+            return
+
     def _must_wait(self, checkpoint: Checkpoint) -> bool:
         """Step 1: whether another puller is at work, or Graph asked us to wait."""
         now = self.clock.now()
-        if checkpoint.lease_until is not None and now < checkpoint.lease_until + TAKEOVER_SLACK:
-            return True
-        return checkpoint.blocked_until is not None and now < checkpoint.blocked_until
+        waits = [checkpoint.blocked_until]
+        if checkpoint.lease_until is not None:
+            waits.append(checkpoint.lease_until + self.takeover_slack)
+        until = max((at for at in waits if at is not None), default=None)
+        if until is None or now >= until:
+            return False
+        telemetry.emit(telemetry.Event.DIRECTORY_WAITING, until=until, leased=checkpoint.lease_until is not None)
+        return True
 
     async def _read_first_pages(self, checkpoint: Checkpoint) -> list[FirstPage]:
         """Step 2 for users and groups. The links are followed side by side; each chain is sequential by nature."""
@@ -192,9 +212,9 @@ class Puller:
                     service_principal=application.service_principal_id,
                     reason=str(error),
                 )
-                await self.states.impose_quarantine(application.name, "ServicePrincipalUnreadable", str(error))
+                await self.states.impose_quarantine(application.name, UNREADABLE, str(error))
                 continue
-            await self.states.lift_quarantine(application.name, reason="ServicePrincipalUnreadable")
+            await self.states.lift_quarantine(application.name, reason=UNREADABLE)
             state = checkpoint.stream(stream_name(application.name))
             if self.assignments.is_news(state, application, found, now):
                 lists[application.name] = found

@@ -17,7 +17,7 @@ _AZURITE = (
     "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
 
-_PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 20}
+_PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 15}
 """Reads are tried three times within a second; writes once (`Tables.commit`), and the puller's lease outlasts both."""
 
 

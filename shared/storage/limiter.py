@@ -26,6 +26,7 @@ SKEW_S = 0.025
 MAX_WAIT_S = 2.0
 """Longer waits are not slept in a function: the message is put back."""
 
+LOOK_S = 1.0
 NORMAL_AHEAD_S = 1.0
 FIRST_AHEAD_S = 3.0
 BATCH_S = 0.5
@@ -54,6 +55,7 @@ class _Local:
     etag: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
+    looked_at: float = float("-inf")
 
 
 class Limiter:
@@ -74,6 +76,10 @@ class Limiter:
         if local.blocked_until is not None and local.blocked_until > now + timedelta(seconds=MAX_WAIT_S):
             raise RateLimited((local.blocked_until - now).total_seconds())
         if rate is None:
+            await self._look(app, local)
+            if self._is_void(local, now):
+                assert local.blocked_until is not None
+                raise RateLimited((local.blocked_until - now).total_seconds())
             return
         deadline = self._clock.monotonic() + MAX_WAIT_S
         while True:
@@ -94,6 +100,12 @@ class Limiter:
                 return
             if self._clock.monotonic() > deadline + MAX_WAIT_S:
                 raise RateLimited(1.0)
+
+    async def _look(self, app: str, local: _Local) -> None:
+        """Without a limit nothing is reserved; what others were told by the vendor is looked up once a second."""
+        if self._clock.monotonic() - local.looked_at >= LOOK_S:
+            local.looked_at = self._clock.monotonic()
+            await self._read(app, local)
 
     def known_wait_s(self, app: str) -> float:
         """How long this process knows that nothing can be sent, without asking storage."""
