@@ -6,11 +6,11 @@ from shared.composition import Services
 
 
 def blueprint(services: Services) -> func.Blueprint:
-    """Housekeeping, on `HOUSEKEEPING_SCHEDULE`."""
+    """Housekeeping, on `HOUSEKEEPING_SCHEDULE`: from the settings, which know its default."""
     functions = func.Blueprint()
 
     @functions.function_name("housekeeping")
-    @functions.timer_trigger(arg_name="timer", schedule="%HOUSEKEEPING_SCHEDULE%", use_monitor=False)
+    @functions.timer_trigger(arg_name="timer", schedule=services.settings.housekeeping_schedule, use_monitor=False)
     async def housekeeping(timer: func.TimerRequest) -> None:
         await services.ensure_storage()
         await services.housekeeper.keep_house()

@@ -6,11 +6,11 @@ from shared.composition import Services
 
 
 def blueprint(services: Services) -> func.Blueprint:
-    """The sync, on `SYNC_SCHEDULE`."""
+    """The sync, on `SYNC_SCHEDULE`: from the settings, not `%SYNC_SCHEDULE%`, because only they know its default."""
     functions = func.Blueprint()
 
     @functions.function_name("sync_directory")
-    @functions.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=False)
+    @functions.timer_trigger(arg_name="timer", schedule=services.settings.sync_schedule, use_monitor=False)
     async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
         await services.ensure_storage()
         await services.puller.pull(trace=context.trace_context.trace_parent or "")

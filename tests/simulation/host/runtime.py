@@ -78,6 +78,9 @@ _PROTOS = SimpleNamespace(
     **{name: type(name, (Message,), {}) for name in _PLAIN.split()},
 )
 
+_REFUSED_CONFIGURATION = frozenset({"ConfigurationError", "SettingsError"})
+"""What the product raises at start when what a person wrote cannot be used."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
@@ -227,7 +230,13 @@ def _result(answer: Any, duration_s: float) -> InvocationResult:
 
 
 def _explain(problem: Any, app_directory: Path) -> str:
-    """Answers with the runtime's message and the app's own lines of the stack; the runtime's own lines help nobody."""
+    """Answers with the runtime's message and the app's own lines of the stack; the runtime's own lines help nobody.
+
+    A refused configuration says itself where the mistake is: which code found it would only hide that.
+    """
+    kind, _, text = problem.message.partition(": ")
+    if kind in _REFUSED_CONFIGURATION:
+        return str(text)
     return "\n".join([problem.message, *_lines_of(problem.stack_trace, app_directory)])
 
 
