@@ -1,0 +1,42 @@
+"""Processes of their own: what is measured must not share a core's time, or memory, with what surrounds it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def run_apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs a function in a fresh process and answers with its result; what it raises is raised here."""
+    with ProcessPoolExecutor(1, mp_context=_SPAWN) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+@contextmanager
+def serve_apart(server: Callable[..., None], *arguments: Any) -> Iterator[str]:
+    """Runs a server in a fresh process while the body runs; yields the URL that it announces first.
+
+    `server(announce, *arguments)` calls `announce.send(url)` and serves until SIGTERM.
+    """
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=server, args=(theirs, *arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def serve_until_ended(announce: Connection, url: str) -> None:
+    """Announces a server that runs in threads, and keeps its process until SIGTERM."""
+    announce.send(url)
+    signal.sigwait({signal.SIGTERM})
