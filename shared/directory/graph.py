@@ -90,14 +90,15 @@ class Graph:
         self._credential = credential
         self._client: GraphServiceClient | None = None
         self._adapter: GraphRequestAdapter | None = None
-        self._http: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncHTTPTransport | None = None
         self.requests: Counter[str] = Counter()
         """Requests made so far, by first path segment."""
 
     async def close(self) -> None:
         """Close connections and credential."""
-        if self._http is not None:
-            await self._http.aclose()
+        if self._transport is not None:
+            # The SDK's middleware does not pass a close on to the transport it wraps.
+            await self._transport.aclose()
         await self._credential.close()
 
     async def read_users_delta(self, select: Sequence[str]) -> dict[str, Any]:
@@ -193,6 +194,7 @@ class Graph:
 
     def _graph(self) -> GraphServiceClient:
         if self._client is None:
+            import httpx
             from kiota_authentication_azure.azure_identity_authentication_provider import (
                 AzureIdentityAuthenticationProvider,
             )
@@ -206,8 +208,10 @@ class Graph:
                 self._credential, scopes=[f"https://{_audience(host)}/.default"], allowed_hosts=[host]
             )
             options: Any = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
-            self._http = GraphClientFactory.create_with_default_middleware(options=options)
-            self._adapter = GraphRequestAdapter(authentication, client=self._http)
+            self._transport = httpx.AsyncHTTPTransport(http2=True)
+            bare = httpx.AsyncClient(transport=self._transport, timeout=httpx.Timeout(60.0, connect=10.0))
+            http = GraphClientFactory.create_with_default_middleware(client=bare, options=options)
+            self._adapter = GraphRequestAdapter(authentication, client=http)
             self._adapter.base_url = self._base_url
             self._client = GraphServiceClient(request_adapter=self._adapter)
         return self._client
