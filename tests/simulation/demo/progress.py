@@ -1,0 +1,190 @@
+"""How far the product has come, read from its own account rows and queues, never from the simulators."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from shared.composition import Services
+from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, ResourceKind, read_account
+from shared.provisioning.checkpoint import Checkpoint, Checkpoints
+from tests.simulation.demo.stage import Stage
+
+LOOK_EVERY_S = 0.5
+RATE_WINDOW_S = 10.0
+PULLS_AFTER_A_CHANGE = 2
+"""One sync may have begun before the change; when the second one asks Graph, the one before it is over."""
+
+_COLUMNS = (
+    *("target_id", "wanted", "applied", "tried", "pending", "queued_at", "state", "next_attempt_at", "error_code"),
+    *("intent", "intent_at", "lease_token", "lease_until", "staged", "permit", "rejected", "attempts"),
+)
+_INITIAL_STREAMS = ("users", "groups")
+
+
+class StillPendingError(RuntimeError):
+    """The time was up; the text names what is still pending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One application's account rows, counted."""
+
+    application: str
+    done: int
+    pending: int
+    failed: int
+    held: int
+    queued: int
+    """Messages in its two queues, hidden ones included."""
+    status: str
+    """Active, Paused or Quarantine."""
+    waiting: tuple[Account, ...] = ()
+    """The pending rows."""
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return self.done + self.pending + self.failed + self.held
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many rows of an application were done per second of late."""
+
+    seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def note(self, done: int, *, now: float) -> float:
+        """Notes a count and answers with the rate over the last ten seconds."""
+        self.seen.append((now, done))
+        while len(self.seen) > 2 and now - self.seen[0][0] > RATE_WINDOW_S:
+            self.seen.popleft()
+        (began, before), passed = self.seen[0], now - self.seen[0][0]
+        return max(0, done - before) / passed if passed > 0 and began < now else 0.0
+
+
+async def read_progress(services: Services, application: str) -> Progress:
+    """Counts the account rows and messages of an application."""
+    counts = dict.fromkeys(("done", "failed", "held"), 0)
+    waiting: list[Account] = []
+    pages = services.tables.query(ACCOUNTS, application, first="user:", before="user;", select=_COLUMNS)
+    async for page in pages:
+        for row in page:
+            account = read_account(
+                row, application=application, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:")
+            )
+            standing = standing_of(account)
+            if standing == "pending":
+                waiting.append(account)
+            else:
+                counts[standing] += 1
+    queued = [await services.queues.count(application, first=first) for first in (True, False)]
+    state = await services.states.read_fresh(application)
+    return Progress(
+        application=application,
+        pending=len(waiting),
+        queued=sum(queued),
+        status=state.status,
+        waiting=tuple(waiting),
+        **counts,
+    )
+
+
+def standing_of(account: Account) -> str:
+    """Answers with `done`, `pending`, `failed` or `held`."""
+    if account.is_held() or (account.staged and not account.permit):
+        return "held"
+    if account.state is AccountState.ESCROWED and account.tried == account.wanted:
+        return "failed"
+    return "pending" if account.pending or account.intent is not None else "done"
+
+
+def held_ids(rows: Sequence[Account]) -> frozenset[str]:
+    """Answers with the people whose deprovisioning waits for a permit."""
+    return frozenset(account.source_id for account in rows if standing_of(account) == "held")
+
+
+class Settling:
+    """Waits until the product has read the directory's last change and nothing is left to do."""
+
+    def __init__(self, stage: Stage, *, show: Callable[[Sequence[Progress]], None]) -> None:
+        self._stage = stage
+        self._show = show
+        self._read_up_to = stage.graph.requests.total
+        self._checkpoints = Checkpoints(stage.services.tables)
+
+    def changed(self) -> None:
+        """The directory was changed just now: what was read before does not count any more."""
+        self._read_up_to = self._stage.graph.requests.total
+
+    async def look(self) -> bool:
+        """Shows where everything stands and answers whether all is quiet."""
+        # In this order: rows read after the checkpoint hold everything it covers.
+        pulls = self._pulls()
+        checkpoint = await self._checkpoints.read()
+        names = [application.name for application in self._stage.services.applications.enabled]
+        found = await asyncio.gather(*(read_progress(self._stage.services, name) for name in names))
+        self._show(found)
+        if self._stage.host_has_ended():
+            raise StillPendingError(f"the function host ended by itself; its last words:\n{self._last_words()}")
+        self.found = found
+        return (
+            pulls >= PULLS_AFTER_A_CHANGE
+            and _has_caught_up(checkpoint)
+            and all(progress.pending == 0 for progress in found)
+        )
+
+    async def wait(self, *, within_s: float) -> None:
+        """Looks until all is quiet. Raises: StillPendingError naming what is left."""
+        until = time.monotonic() + within_s
+        while not await self.look():
+            if time.monotonic() > until:
+                raise StillPendingError(self._what_is_left(within_s))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def watch(self, *, for_s: float) -> None:
+        """Looks for some seconds, quiet or not."""
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _pulls(self) -> int:
+        """How many syncs began to read the directory since the last change."""
+        entries = self._stage.graph.requests.after(self._read_up_to)
+        return sum(entry.path.strip("/") == "users/delta" and entry.link != "next" for entry in entries)
+
+    def _what_is_left(self, within_s: float) -> str:
+        lines = [f"not settled within {within_s:.0f} s"]
+        if self._pulls() < PULLS_AFTER_A_CHANGE:
+            lines.append("the directory was not read again: look at sync_directory in the host's log")
+        for progress in self.found:
+            lines += [_described(progress, account) for account in progress.waiting[:5]]
+            if progress.pending > 5:
+                lines.append(f"  {progress.application}: and {progress.pending - 5} more")
+            if progress.status != "Active":
+                lines.append(f"  {progress.application}: its status is {progress.status}")
+        return "\n".join([*lines, f"the host's last words:\n{self._last_words()}"])
+
+    def _last_words(self) -> str:
+        return "\n".join(self._stage.host.log.read_text(errors="replace").splitlines()[-8:])
+
+
+def _has_caught_up(checkpoint: Checkpoint) -> bool:
+    """Whether both streams were read once, nothing waits for the top-up and no assignment for its second read."""
+    read = all(checkpoint.stream(name).saved_at and not checkpoint.stream(name).round for name in _INITIAL_STREAMS)
+    return read and not checkpoint.backlog and not any(stream.marked for stream in checkpoint.streams.values())
+
+
+def _described(progress: Progress, account: Account) -> str:
+    parts = [f"  {progress.application}: {account.source_id} is {account.state}", f"attempt {account.attempts}"]
+    if account.error_code:
+        parts.append(account.error_code)
+    if account.intent is not None:
+        parts.append(f"open intent: {account.intent.kind}")
+    if account.next_attempt_at is not None:
+        parts.append(f"next at {account.next_attempt_at:%H:%M:%S}")
+    return ", ".join(parts)
