@@ -152,9 +152,11 @@ def _properties(found: Mapping[str, Any]) -> dict[str, Any]:
     properties = {name: value for name, value in found.items() if "@" not in name and name not in ("id", "members")}
     managers = found.get("manager@delta")
     if isinstance(managers, list):
-        for manager in managers:
-            if isinstance(manager, dict) and isinstance(manager.get("id"), str):
-                properties["manager"] = None if "@removed" in manager else manager["id"]
+        named = [found for found in managers if isinstance(found, dict) and isinstance(found.get("id"), str)]
+        present = [str(found["id"]) for found in named if "@removed" not in found]
+        if named:
+            # A replaced manager is one entry that goes and one that comes, in no promised order.
+            properties["manager"] = present[-1] if present else None
     elif isinstance(properties.get("manager"), dict):
         properties["manager"] = properties["manager"].get("id")
     return properties
