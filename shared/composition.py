@@ -131,7 +131,9 @@ class Services:
         from shared.directory.graph import Graph
         from shared.storage.connections import graph_credential
 
-        return Graph(base_url=self.settings.graph_base_url, credential=graph_credential(self.settings))
+        return Graph(
+            base_url=self.settings.graph_base_url, credential=graph_credential(self.settings), clock=self.clock
+        )
 
     @cached_property
     def mirror(self) -> Mirror:

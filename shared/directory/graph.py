@@ -18,10 +18,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from shared.clock import Clock
 
 if TYPE_CHECKING:
     import httpx
@@ -33,6 +35,9 @@ _RESET_CODES = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequir
 
 _DEFAULT_WAIT_S = 30.0
 """Wait after a 429 that names no time (assumed; Graph documents Retry-After on every 429)."""
+
+_LONGEST_WAIT_S = 86_400.0
+"""A longer Retry-After is nonsense: it must not stop the directory from being read for ever."""
 
 _PERMISSIONS = (("/users", "User.Read.All"), ("/groups", "GroupMember.Read.All"), ("/service", "Application.Read.All"))
 
@@ -84,10 +89,11 @@ class GraphUnavailable(GraphError):
 class Graph:
     """Reads JSON documents from Graph. One instance per process, built on first use."""
 
-    def __init__(self, *, base_url: str, credential: Any) -> None:
+    def __init__(self, *, base_url: str, credential: Any, clock: Clock) -> None:
         self._base_url = base_url.rstrip("/")
         self._origin = _origin(base_url)
         self._credential = credential
+        self._clock = clock
         self._client: GraphServiceClient | None = None
         self._adapter: GraphRequestAdapter | None = None
         self._transport: httpx.AsyncHTTPTransport | None = None
@@ -151,6 +157,8 @@ class Graph:
         seen: set[str] = set()
         while True:
             page = await self.read(url)
+            if "value" not in page:
+                raise GraphUnavailable("a page of Microsoft Graph has no list of objects")
             yield page["value"]
             following = page.get("@odata.nextLink")
             if following is None:
@@ -181,7 +189,7 @@ class Graph:
         try:
             body = await self._adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})  # type: ignore[union-attr]
         except APIError as error:
-            raise _translate(error, absolute) from error
+            raise _translate(error, absolute, self._clock.now()) from error
         except Exception as error:
             # The SDK lets httpx, h2, azure-identity and its own exceptions through; none of them is ours to decide on.
             raise _unavailable(error) from error
@@ -198,7 +206,7 @@ class Graph:
             from kiota_authentication_azure.azure_identity_authentication_provider import (
                 AzureIdentityAuthenticationProvider,
             )
-            from kiota_http.middleware.options import RetryHandlerOption
+            from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOption
             from msgraph.graph_request_adapter import GraphRequestAdapter
             from msgraph.graph_service_client import GraphServiceClient
             from msgraph_core import GraphClientFactory
@@ -207,7 +215,11 @@ class Graph:
             authentication = AzureIdentityAuthenticationProvider(
                 self._credential, scopes=[f"https://{_audience(host)}/.default"], allowed_hosts=[host]
             )
-            options: Any = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
+            options: Any = {
+                RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False),
+                # What another address answers is not Graph's word, even when no token was sent there.
+                RedirectHandlerOption.get_key(): RedirectHandlerOption(should_redirect=False),
+            }
             self._transport = httpx.AsyncHTTPTransport(http2=True)
             bare = httpx.AsyncClient(transport=self._transport, timeout=httpx.Timeout(60.0, connect=10.0))
             http = GraphClientFactory.create_with_default_middleware(client=bare, options=options)
@@ -230,18 +242,19 @@ def _audience(host: str) -> str:
     return "graph.microsoft.com" if host in LOOPBACK else host
 
 
-def _translate(error: Any, url: str) -> GraphError:
+def _translate(error: Any, url: str, now: datetime) -> GraphError:
     status = error.response_status_code or 0
     headers = error.response_headers or {}
     code = str(getattr(getattr(error, "error", None), "code", "") or "")
     if status == 410 or (status in (400, 404) and code.lower() in _RESET_CODES):
         return SynchronizationReset("the delta token is no longer valid; a full round starts")
     if status == 429 or (status == 503 and headers.get("retry-after")):
-        return GraphThrottled(_retry_after_s(headers.get("retry-after")))
+        return GraphThrottled(_retry_after_s(headers.get("retry-after"), now))
     if status in (401, 403):
         permission = next((name for prefix, name in _PERMISSIONS if prefix in url), "User.Read.All")
         return GraphRefused(status, permission)
-    if status == 404:
+    if status == 404 and code:
+        # Only an answer in Graph's own shape says that something does not exist; a proxy's 404 says nothing.
         return GraphNotFound("Microsoft Graph knows no such object")
     return GraphUnavailable(f"Microsoft Graph answered {status}{f' ({code[:60]})' if code else ''}")
 
@@ -253,13 +266,12 @@ def _unavailable(error: Exception) -> GraphError:
     return GraphUnavailable(f"Microsoft Graph could not be reached: {name}")
 
 
-def _retry_after_s(value: str | None) -> float:
-    if not value:
-        return _DEFAULT_WAIT_S
-    if value.strip().isdigit():
-        return float(value)
+def _retry_after_s(value: str | None, now: datetime) -> float:
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(_LONGEST_WAIT_S, float(text))
     try:
-        return max(1.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return min(_LONGEST_WAIT_S, max(1.0, (parsedate_to_datetime(text) - now).total_seconds()))
     except (ValueError, TypeError):
         return _DEFAULT_WAIT_S
 
