@@ -47,6 +47,9 @@ RELEASE_BATCH = 49
 RELEASE_TRIES = 4
 """After as many conflicts with consumers the next look goes on; what is staged stays staged."""
 
+ENQUEUED_AT_ONCE = 100
+"""Of a larger release the sweep queues the rest in the vendor's pace, still before everything else."""
+
 STAGED_PREFIX = "staged:"
 
 
@@ -177,8 +180,11 @@ class GuardKeeper:
             permitted = [account for account in batch if account in counted]
             guard = _counted(guard, now, len(permitted))
             operations = [_guard_operation(guard)]
+            enqueued = batch if at + len(batch) <= ENQUEUED_AT_ONCE else []
             for account in batch:
-                operations += _release_operations(account, permitted=account in permitted, now=now)
+                operations += _release_operations(
+                    account, permitted=account in permitted, queued_at=now if enqueued else None
+                )
             etags = await self._tables.commit(DurableWrite.GUARD_RELEASE, ACCOUNTS, application.name, operations)
             guard = replace(guard, etag=etags[GUARD_KEY])
             await gather_all(
@@ -188,7 +194,7 @@ class GuardKeeper:
                         Message(app=application.name, kind=account.kind, id=account.source_id),
                         first=True,
                     )
-                    for account in batch
+                    for account in enqueued
                 ]
             )
         if counted:
@@ -288,11 +294,11 @@ def _counted(guard: Guard, now: datetime, count: int) -> Guard:
     return replace(guard, releases=tuple(kept))
 
 
-def _release_operations(account: Account, *, permitted: bool, now: datetime) -> list[Operation]:
+def _release_operations(account: Account, *, permitted: bool, queued_at: datetime | None) -> list[Operation]:
     columns = write_columns(
         wanted=released_number(account.staged),
         pending=True,
-        queued_at=now,
+        queued_at=queued_at,
         staged=None,
         permit=account.staged if permitted else account.permit,
     )

@@ -24,6 +24,7 @@ from shared.provisioning.accounts import Account
 from shared.provisioning.standing import Reason, Standing
 from shared.rules.attribute_paths import JSON, Attributes
 from shared.rules.mapping import MappedAccount
+from shared.scim.error_catalogue import ErrorCode
 from shared.scim.patching import Difference, diff
 
 
@@ -87,6 +88,8 @@ def plan_account(
     if not standing.is_known:
         return Plan(action=ProvisioningAction.WAIT, reason=standing.reason)
     if standing.is_active:
+        if account.target_id and not application.users.update:
+            return Plan(action=ProvisioningAction.SKIP, reason="update_off", state=account.sent)
         if account.target_id:
             return _plan_update(account, map_as(False), in_doubt=in_doubt)
         return _plan_create(application, map_as(False))
@@ -146,16 +149,24 @@ def _plan_deprovisioning(
     map_as: Callable[[bool], MappedAccount],
     in_doubt: bool,
 ) -> Plan:
-    hard_deleted = standing.reason is Reason.SOURCE_DELETED
+    policy = deprovision_policy(application, standing)
+    if policy is Deprovision.DELETE:
+        return Plan(action=ProvisioningAction.DELETE, reason=standing.reason)
+    if policy is Deprovision.SKIP:
+        return Plan(action=ProvisioningAction.SKIP, reason="deprovisioning_off", state=account.sent)
+    return _plan_disable(account, standing, map_as=map_as, in_doubt=in_doubt)
+
+
+def deprovision_policy(application: Application, standing: Standing) -> Deprovision:
+    """What happens to the account of somebody who should not have one, given what the vendor can."""
     rules = application.deprovisioning
+    hard_deleted = standing.reason is Reason.SOURCE_DELETED
     policy = (rules.hard_deleted or Deprovision.DELETE) if hard_deleted else rules.out_of_scope
     if policy is Deprovision.DELETE and not application.users.delete:
         policy = Deprovision.DISABLE
-    if policy is Deprovision.DELETE:
-        return Plan(action=ProvisioningAction.DELETE, reason=standing.reason)
-    if policy is Deprovision.SKIP or not application.users.disable:
-        return Plan(action=ProvisioningAction.SKIP, reason="deprovisioning_off", state=account.sent)
-    return _plan_disable(account, standing, map_as=map_as, in_doubt=in_doubt)
+    if policy is Deprovision.DISABLE and not application.users.disable:
+        policy = Deprovision.SKIP
+    return policy
 
 
 def _plan_disable(
@@ -196,9 +207,21 @@ def _plan_disable(
     )
 
 
+_CONTENT_REFUSED = frozenset(
+    {
+        ErrorCode.BAD_REQUEST,
+        ErrorCode.UNPROCESSABLE,
+        ErrorCode.SCHEMA_ATTRIBUTE_NOT_FOUND,
+        ErrorCode.SINGLE_VALUE_ONLY,
+        ErrorCode.MISSING_VALUES,
+        ErrorCode.INVALID_DOMAIN,
+    }
+)
+
+
 def was_refused(account: Account) -> bool:
     """Whether the last attempt at what is wanted now was refused for its content."""
-    return account.tried == account.wanted and account.attempts > 0 and account.error_code not in ("", "Timeout")
+    return account.tried == account.wanted and account.attempts > 0 and account.error_code in _CONTENT_REFUSED
 
 
 def _to_clear(account: Account, state: Mapping[str, JSON], mapped: MappedAccount) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from datetime import timedelta
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
+from shared.config.provisioning_file import Deprovision
 from shared.directory.assignments import GROUPS_BUCKET
 from shared.directory.mirror import Assignment, Mirror, UserFacts
 from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account_key, raise_columns
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
+from shared.provisioning.planning import deprovision_policy
 from shared.provisioning.standing import judge_standing, needs_groups
 from shared.rules.failures import InvalidData
 from shared.storage.durable_writes import DurableWrite
@@ -86,7 +88,9 @@ class PullRun:
         except InvalidData:
             # Who cannot be judged is neither in nor out; the consumer says so on the account row.
             return False
-        return standing.is_known and not standing.is_active
+        if not standing.is_known or standing.is_active:
+            return False
+        return deprovision_policy(application, standing) is not Deprovision.SKIP
 
     async def raise_accounts(self, number: Number, touched: Touched) -> None:
         """Steps 7 and 8: raise the rows, stage who must leave, enqueue a handful.

@@ -159,13 +159,16 @@ async def touched_by_users(run: PullRun, facts: Mapping[str, UserFacts]) -> Touc
     """Step 6: the accounts that changed users touch, and which of them must be switched off.
 
     An application concerns a user when everybody is in its scope, or when the user is, or once was, assigned, directly
-    or through a group: traces stay so that a leaver's account is found.
+    or through a group: traces stay so that a leaver's account is found. In the very first round nobody has an account
+    that could be switched off, so nobody is staged: the guard would read half a directory for nothing.
     """
     touched: Touched = {}
+    is_first = run.checkpoint.stream(STREAM).first
     for application in run.applications.enabled:
         for user_id, known in facts.items():
             if await _concerns(run, application, known):
-                touched.setdefault(application.name, {})[user_id] = await run.must_leave(application, known)
+                leaves = not is_first and await run.must_leave(application, known)
+                touched.setdefault(application.name, {})[user_id] = leaves
     return touched
 
 
