@@ -44,6 +44,9 @@ class Progress:
     """Active, Paused or Quarantine."""
     waiting: tuple[Account, ...] = ()
     """The pending rows."""
+    held_ids: frozenset[str] = frozenset()
+    """People whose deprovisioning waits for a permit."""
+    failed_codes: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -68,28 +71,24 @@ class Pace:
 
 async def read_progress(services: Services, application: str) -> Progress:
     """Counts the account rows and messages of an application."""
-    counts = dict.fromkeys(("done", "failed", "held"), 0)
-    waiting: list[Account] = []
+    found: dict[str, list[Account]] = {"done": [], "pending": [], "failed": [], "held": []}
     pages = services.tables.query(ACCOUNTS, application, first="user:", before="user;", select=_COLUMNS)
     async for page in pages:
         for row in page:
             account = read_account(
                 row, application=application, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:")
             )
-            standing = standing_of(account)
-            if standing == "pending":
-                waiting.append(account)
-            else:
-                counts[standing] += 1
+            found[standing_of(account)].append(account)
     queued = [await services.queues.count(application, first=first) for first in (True, False)]
     state = await services.states.read_fresh(application)
     return Progress(
         application=application,
-        pending=len(waiting),
         queued=sum(queued),
         status=state.status,
-        waiting=tuple(waiting),
-        **counts,
+        waiting=tuple(found["pending"]),
+        held_ids=frozenset(account.source_id for account in found["held"]),
+        failed_codes=frozenset(account.error_code for account in found["failed"]),
+        **{standing: len(accounts) for standing, accounts in found.items()},
     )
 
 
@@ -100,11 +99,6 @@ def standing_of(account: Account) -> str:
     if account.state is AccountState.ESCROWED and account.tried == account.wanted:
         return "failed"
     return "pending" if account.pending or account.intent is not None else "done"
-
-
-def held_ids(rows: Sequence[Account]) -> frozenset[str]:
-    """Answers with the people whose deprovisioning waits for a permit."""
-    return frozenset(account.source_id for account in rows if standing_of(account) == "held")
 
 
 class Settling:

@@ -67,7 +67,9 @@ class _PlainLines:
     def show(self, found: Sequence[Progress]) -> None:
         """Prints what changed."""
         now = time.monotonic()
-        rates = {progress.application: self._paces[progress.application].note(progress.done, now=now) for progress in found}
+        rates = {
+            progress.application: self._paces[progress.application].note(progress.done, now=now) for progress in found
+        }
         quiet = all(progress.pending == 0 for progress in found)
         if now < self._next_at and not quiet:
             return

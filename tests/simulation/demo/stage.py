@@ -85,9 +85,7 @@ async def open_stage(
         stack.push_async_callback(services.close)
         # The host creates them too; here so that the first look at the progress finds them.
         await services.ensure_storage()
-        host = await _start(
-            stack, lambda: HostProcess.start(ROOT, settings, log=folder / "host.log"), HostProcess.stop
-        )
+        host = await _start(stack, lambda: HostProcess.start(ROOT, settings, log=folder / "host.log"), HostProcess.stop)
         say(f"the function app, the real one, on the local function host at {host.url} (process {host.pid})")
         yield Stage(
             tenant=tenant,

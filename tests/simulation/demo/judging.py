@@ -1,0 +1,199 @@
+"""What every vendor should hold, worked out from the tenant alone, and how it differs from what it does hold. Pure.
+
+Nothing of the product is used here: entitlement is the tenant's own oracle, and the attributes are written down once
+more from the vendors' tables. A judge who shared code with the judged would share its mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tests.simulation.tenant import Tenant
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+DELETES_FOR_GOOD = frozenset({"purecloud", "clarizen"})
+"""Whose profile removes the account of a person who is gone for good; the others switch it off."""
+
+User = Mapping[str, Any]
+Resource = Mapping[str, Any]
+
+
+class Wanted(StrEnum):
+    """How a person's account should stand."""
+
+    ACTIVE = "active"
+    """Entitled and enabled: it exists, is active, and says what the directory says."""
+    INACTIVE = "inactive"
+    """Had an account, and left: it exists and is switched off."""
+    GONE = "gone"
+    """Deleted for good, and the vendor deletes: it does not exist."""
+
+
+class Kind(StrEnum):
+    """What is wrong with an account."""
+
+    WRONG = "wrong"
+    """It exists and says something else."""
+    MISSING = "missing"
+    """It should exist."""
+    EXTRA = "extra"
+    """Nobody should have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One person's account at one vendor, as it should be."""
+
+    user_id: str
+    user_name: str
+    wanted: Wanted
+    attributes: Mapping[str, str | None] = field(default_factory=dict)
+    """Attribute in words -> value; None: it must have none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One disagreement."""
+
+    application: str
+    kind: Kind
+    user_name: str
+    text: str
+
+
+def _property(name: str) -> Callable[[User], str | None]:
+    return lambda user: user.get(name) or None
+
+
+def _joined_name(user: User) -> str | None:
+    return " ".join(filter(None, (user.get("givenName"), user.get("surname")))) or None
+
+
+_NAMES = {"userName": _property("userPrincipalName"), "work e-mail": _property("mail")}
+_PERSON = {"given name": _property("givenName"), "family name": _property("surname")}
+_JOB = {
+    "display name": _property("displayName"),
+    "title": _property("jobTitle"),
+    "department": _property("department"),
+    "employee number": _property("employeeId"),
+}
+MAPPED: Mapping[str, Mapping[str, Callable[[User], str | None]]] = {
+    "fuze": {**_NAMES, **_PERSON, "work e-mail": lambda user: user.get("mail") or user.get("userPrincipalName")},
+    "fortes": {**_NAMES, **_PERSON, "formatted name": _joined_name, "external id": _property("id")},
+    "purecloud": {**_NAMES, **_JOB},
+    "clarizen": {**_NAMES, **_PERSON, **_JOB, "formatted name": _joined_name, "external id": _property("id")},
+}
+"""Application -> attribute in words -> where its value comes from."""
+
+
+def _work_email(resource: Resource) -> str | None:
+    return next((each.get("value") for each in resource.get("emails") or [] if each.get("type") == "work"), None)
+
+
+def _name_part(part: str) -> Callable[[Resource], str | None]:
+    return lambda resource: (resource.get("name") or {}).get(part)
+
+
+READ: Mapping[str, Callable[[Resource], str | None]] = {
+    "userName": lambda resource: resource.get("userName"),
+    "display name": lambda resource: resource.get("displayName"),
+    "given name": _name_part("givenName"),
+    "family name": _name_part("familyName"),
+    "formatted name": _name_part("formatted"),
+    "work e-mail": _work_email,
+    "title": lambda resource: resource.get("title"),
+    "department": lambda resource: (resource.get(ENTERPRISE) or {}).get("department"),
+    "employee number": lambda resource: (resource.get(ENTERPRISE) or {}).get("employeeNumber"),
+    "external id": lambda resource: resource.get("externalId"),
+}
+"""Attribute in words -> where it is in the vendor's resource."""
+
+
+class Judge:
+    """Remembers who was entitled so far, because an account outlives its entitlement."""
+
+    def __init__(self, tenant: Tenant, principals: Mapping[str, str]) -> None:
+        self._tenant = tenant
+        self._principals = principals
+        self._known: dict[str, dict[str, Expected]] = {application: {} for application in principals}
+
+    def entitled(self, application: str) -> dict[str, Expected]:
+        """Answers with everybody who should have an active account now."""
+        effective = self._tenant.effective_users(self._principals[application], exclude_default_access=True)
+        found: dict[str, Expected] = {}
+        for user_id in effective:
+            user = self._tenant.user(user_id)
+            if user["accountEnabled"]:
+                attributes = {words: value_of(user) for words, value_of in MAPPED[application].items()}
+                found[user_id] = Expected(
+                    user_id=user_id,
+                    user_name=str(user["userPrincipalName"]),
+                    wanted=Wanted.ACTIVE,
+                    attributes=attributes,
+                )
+        return found
+
+    def note(self) -> None:
+        """All is quiet: whoever is entitled now has an account from here on."""
+        for application, known in self._known.items():
+            known.update(self.entitled(application))
+
+    def expected(self, application: str, *, held: Iterable[str] = ()) -> dict[str, Expected]:
+        """Answers with every account there should be; those `held` stay as they were noted last."""
+        entitled = self.entitled(application)
+        kept = frozenset(held)
+        return {
+            user_id: entitled.get(user_id) or self._left(application, former, is_held=user_id in kept)
+            for user_id, former in {**self._known[application], **entitled}.items()
+        }
+
+    def _left(self, application: str, former: Expected, *, is_held: bool) -> Expected:
+        if is_held:
+            return former
+        is_purged = former.user_id not in self._tenant.users and former.user_id not in self._tenant.deleted_users
+        wanted = Wanted.GONE if is_purged and application in DELETES_FOR_GOOD else Wanted.INACTIVE
+        return Expected(user_id=former.user_id, user_name=former.user_name, wanted=wanted)
+
+
+def compare(application: str, expected: Iterable[Expected], resources: Iterable[Resource]) -> list[Difference]:
+    """Answers with everything in which a vendor's accounts differ from what is expected."""
+    present = [resource for resource in resources if not resource.get("_deleted")]
+    unclaimed = {id(resource): resource for resource in present}
+    by_name: dict[str, list[Resource]] = {}
+    for resource in present:
+        by_name.setdefault(str(resource.get("userName", "")).casefold(), []).append(resource)
+    differences: list[Difference] = []
+    # Those who should be active first: a name that somebody left may have a new owner.
+    for wanted in sorted(expected, key=lambda each: each.wanted is not Wanted.ACTIVE):
+        held = [found for found in by_name.get(wanted.user_name.casefold(), []) if id(found) in unclaimed]
+        if not held and wanted.wanted is not Wanted.GONE:
+            text = f"should be {wanted.wanted} and does not exist"
+            differences.append(_difference(application, Kind.MISSING, wanted.user_name, text))
+        for resource in held[:1]:
+            del unclaimed[id(resource)]
+            differences += _compare_one(application, wanted, resource)
+    for resource in unclaimed.values():
+        text = f"exists (active: {bool(resource.get('active'))}) and nobody should have it"
+        differences.append(_difference(application, Kind.EXTRA, str(resource.get("userName")), text))
+    return differences
+
+
+def _compare_one(application: str, expected: Expected, resource: Resource) -> list[Difference]:
+    if expected.wanted is Wanted.GONE:
+        return [_difference(application, Kind.EXTRA, expected.user_name, "was deleted for good and still exists")]
+    wrong = []
+    should_be_active = expected.wanted is Wanted.ACTIVE
+    if bool(resource.get("active")) is not should_be_active:
+        wrong.append(f"active is {resource.get('active')}, should be {should_be_active}")
+    for words, value in expected.attributes.items():
+        held = READ[words](resource) or None
+        if held != value:
+            wrong.append(f"{words} is {held!r}, should be {value!r}")
+    return [_difference(application, Kind.WRONG, expected.user_name, "; ".join(wrong))] if wrong else []
+
+
+def _difference(application: str, kind: Kind, user_name: str, text: str) -> Difference:
+    return Difference(application=application, kind=kind, user_name=user_name, text=text)

@@ -1,0 +1,84 @@
+"""The tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from tests.simulation.demo.judging import Kind
+from tests.simulation.demo.verdict import Finding
+
+
+def accounts_table(findings: Sequence[Finding]) -> Table:
+    """What each vendor holds against what it should hold."""
+    table = _table("Vendor", "active", "expected", "inactive", "expected", "wrong", "missing", "extra", "held", "")
+    for finding in findings:
+        table.add_row(
+            finding.title,
+            *(str(finding.active), str(finding.expected_active)),
+            *(str(finding.inactive), str(finding.expected_inactive)),
+            *(_bad(finding.count(kind)) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
+            f"[magenta]{finding.held}, expected[/magenta]" if finding.held else "0",
+            "[green]agrees[/green]" if finding.agrees else "[red]differs[/red]",
+        )
+    return table
+
+
+def spending_table(findings: Sequence[Finding]) -> Table:
+    """What it cost."""
+    table = _table(
+        *("Vendor", "requests", "create", "update", "disable", "delete", "look up", "refused", "lost"),
+        *("per account", "violations", "peak / limit"),
+    )
+    for finding in findings:
+        spent = finding.spending
+        counts = (spent.total, spent.creates, spent.updates, spent.disables, spent.deletes, spent.lookups)
+        table.add_row(
+            finding.title,
+            *(str(count) for count in (*counts, spent.refused, spent.unanswered)),
+            f"{finding.per_account:.1f}",
+            _bad(len(finding.violations)),
+            _peak(finding),
+        )
+    return table
+
+
+def log_table(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+    """The end of the provisioning log: ids, no values."""
+    table = _table("Time", "Vendor", "Action", "Status", "Reason", "Who", "ms", "Error")
+    for title, line in lines:
+        status = str(line["status"])
+        style = {"success": "green", "failure": "red", "warning": "yellow"}.get(status, "dim")
+        table.add_row(
+            str(line["at"])[11:19],
+            title,
+            escape(str(line["action"])),
+            f"[{style}]{status}[/{style}]",
+            escape(str(line["reason"])),
+            str(line["source_id"])[:8],
+            str(line["duration_ms"]),
+            escape(str(line["error_code"])),
+        )
+    for column, justify in ((0, "left"), (1, "left"), (2, "left"), (3, "left"), (4, "left"), (5, "left"), (7, "left")):
+        table.columns[column].justify = justify  # type: ignore[assignment]
+    return table
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=True, header_style="bold")
+    for at, header in enumerate(headers):
+        table.add_column(header, justify="left" if at == 0 else "right", no_wrap=at == 0)
+    return table
+
+
+def _bad(count: int) -> str:
+    return f"[red]{count}[/red]" if count else "0"
+
+
+def _peak(finding: Finding) -> str:
+    window = "s" if finding.window_s == 1 else f"{finding.window_s:.0f} s"
+    return f"{finding.peak} / {finding.limit if finding.limit is not None else 'none'} per {window}"

@@ -1,0 +1,126 @@
+"""The end of the demo: what each vendor holds against what it should hold, and what that cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.provisioning.accounts import ACCOUNTS
+from tests.simulation.demo.connected import CONNECTED
+from tests.simulation.demo.judging import Difference, Judge, Wanted, compare
+from tests.simulation.demo.progress import Progress
+from tests.simulation.demo.spending import Spending, count_spending
+from tests.simulation.demo.stage import Stage
+
+LOG_LINES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Everything about one vendor at the end."""
+
+    application: str
+    title: str
+    active: int
+    inactive: int
+    expected_active: int
+    expected_inactive: int
+    held: int
+    """People whose deprovisioning waits for a person's word, as it should."""
+    failed: int
+    spending: Spending
+    violations: Sequence[Mapping[str, Any]]
+    peak: int
+    """Most requests in one window of the vendor's."""
+    limit: int | None
+    """Requests the vendor serves per window; None: as many as come."""
+    window_s: float
+    differences: Sequence[Difference]
+    complaints: Sequence[str]
+    """What else is not as it should be."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing at all is wrong."""
+        return not (self.differences or self.violations or self.complaints)
+
+    def count(self, kind: str) -> int:
+        """How many differences are of a kind."""
+        return sum(difference.kind == kind for difference in self.differences)
+
+    @property
+    def per_account(self) -> float:
+        """Requests for each account that was ever held."""
+        return self.spending.total / max(1, self.active + self.inactive + self.spending.deletes)
+
+
+LIMITS: Mapping[str, int | None] = {"fuze": 10, "fortes": None, "purecloud": 300, "clarizen": None}
+
+
+async def find_out(
+    stage: Stage, judge: Judge, progress: Sequence[Progress], *, held: Mapping[str, frozenset[str]]
+) -> list[Finding]:
+    """Asks every vendor what it holds and compares."""
+    by_name = {each.application: each for each in progress}
+    titles = {connected.name: connected.title for connected in CONNECTED}
+    return [
+        await _find_out_one(stage, judge, by_name[name], title=title, held=held.get(name, frozenset()))
+        for name, title in titles.items()
+    ]
+
+
+async def _find_out_one(stage: Stage, judge: Judge, progress: Progress, *, title: str, held: frozenset[str]) -> Finding:
+    name = progress.application
+    resources, journal, violations, state = [
+        await stage.vendors.read(name, what) for what in ("resources", "journal", "violations", "state")
+    ]
+    expected = judge.expected(name, held=held).values()
+    present = [resource for resource in resources if not resource["_deleted"]]
+    active = sum(bool(resource.get("active")) for resource in present)
+    wanted = Counter(each.wanted for each in expected)
+    limit = LIMITS[name]
+    peak = state["peak_in_window"]
+    return Finding(
+        application=name,
+        title=title,
+        active=active,
+        inactive=len(present) - active,
+        expected_active=wanted[Wanted.ACTIVE],
+        expected_inactive=wanted[Wanted.INACTIVE],
+        held=progress.held,
+        failed=progress.failed,
+        spending=count_spending(journal),
+        violations=violations,
+        peak=peak,
+        limit=limit,
+        window_s=state["window_s"],
+        differences=compare(name, expected, resources),
+        complaints=_complaints(progress, held=held, peak=peak, limit=limit),
+    )
+
+
+def _complaints(progress: Progress, *, held: frozenset[str], peak: int, limit: int | None) -> list[str]:
+    found = []
+    if progress.failed:
+        found.append(f"{progress.failed} accounts failed: {', '.join(sorted(progress.failed_codes))}")
+    if progress.held_ids != held:
+        found.append(f"{len(progress.held_ids)} people are held, {len(held)} should be")
+    if progress.status != "Active":
+        found.append(f"its status is {progress.status}")
+    if limit is not None and peak > limit:
+        found.append(f"{peak} requests in one window of the vendor's, {limit} are allowed")
+    return found
+
+
+async def read_log_tail(stage: Stage, *, lines: int = LOG_LINES) -> list[tuple[str, Mapping[str, Any]]]:
+    """Answers with the last lines of the provisioning log of all applications, oldest first."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for connected in CONNECTED:
+        pages = stage.services.tables.query(ACCOUNTS, connected.name, first="log:", before="log;", page_size=lines)
+        async for page in pages:
+            found += [(connected.title, row.values) for row in page]
+            break
+    found.sort(key=lambda entry: str(entry[1]["at"]))
+    return found[-lines:]
