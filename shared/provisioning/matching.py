@@ -78,8 +78,11 @@ class Matcher:
                 return await self.judge(attempt, lookup, value=str(value))
         return Found(verdict=Verdict.NONE)
 
-    async def find_lost_create(self, attempt: Attempt) -> Found:
-        """Step 21: look under the value a lost create was sent with, and under our externalId where it can be asked."""
+    async def find_lost_create(self, attempt: Attempt, *, external_id: str) -> Found:
+        """Step 21: look under the value a lost create was sent with, and under our externalId where it can be asked.
+
+        `external_id` is the one the mapping gives the account today, empty for none.
+        """
         account, application = attempt.account, attempt.application
         assert account.intent is not None
         value = account.intent.matching
@@ -90,13 +93,13 @@ class Matcher:
             if not lookup.answer.ok:
                 return Found(verdict=Verdict.FAILED, answer=lookup.answer)
             if lookup.hits:
-                return await self.judge(attempt, lookup, value=value)
+                return await self.judge(attempt, lookup, value=value, external_id=external_id)
             break
         external = application.users.attribute("externalId")
-        if external is not None and external.filterable:
-            lookup = await self.look_up(attempt, MatchingAttribute(target="externalId"), account.source_id)
+        if external is not None and external.filterable and external_id:
+            lookup = await self.look_up(attempt, MatchingAttribute(target="externalId"), external_id)
             if lookup.answer.ok and lookup.hits:
-                return await self.judge(attempt, lookup, value=value)
+                return await self.judge(attempt, lookup, value=value, external_id=external_id)
         return Found(verdict=Verdict.NONE)
 
     async def look_up(self, attempt: Attempt, matching: MatchingAttribute, value: JSON) -> Lookup:
@@ -112,7 +115,7 @@ class Matcher:
             return await self._listing.find(application, matching.target, text, priority=priority_of(attempt))
         return lookup
 
-    async def judge(self, attempt: Attempt, lookup: Lookup, *, value: str) -> Found:
+    async def judge(self, attempt: Attempt, lookup: Lookup, *, value: str, external_id: str = "") -> Found:
         """Whose account is it? The owner's row is asked before the reservation: a save moves from one to the other."""
         ids = tuple(str(hit["id"]) for hit in lookup.hits)
         if len(ids) > 1:
@@ -125,16 +128,16 @@ class Matcher:
         reserved = await self._rows.find_reservation(account.application, account.kind, value)
         if reserved and reserved != account.key:
             return Found(verdict=Verdict.OURS, target_id=target_id, holder=reserved)
-        if not self._is_ours(attempt, hit):
+        if not self._is_ours(attempt, hit, external_id):
             return Found(verdict=Verdict.FOREIGN, target_id=target_id, details={"account": target_id})
         return Found(verdict=Verdict.ADOPTABLE, target_id=target_id, resource=hit, details={"account": target_id})
 
-    def _is_ours(self, attempt: Attempt, hit: Mapping[str, Any]) -> bool:
+    def _is_ours(self, attempt: Attempt, hit: Mapping[str, Any], external_id: str) -> bool:
         """Whether the externalId is empty, the one we map, or the directory id (interop quirk 2)."""
         external = read_attribute(hit, "externalId")
         if external in (None, ""):
             return True
-        own = {attempt.account.source_id}
+        own = {attempt.account.source_id, external_id}
         mapped = attempt.plan.mapped if attempt.plan else None
         if mapped is not None and "externalId" in mapped.attributes:
             own.add(str(mapped.attributes["externalId"]))

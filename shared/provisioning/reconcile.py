@@ -220,7 +220,7 @@ class Reconciler:
         """Step 21: an account may exist under the name a lost create was sent with. Look, then claim it or clear."""
         account = attempt.account
         assert account.intent is not None
-        found = await self.matcher.find_lost_create(attempt)
+        found = await self.matcher.find_lost_create(attempt, external_id=self._external_id(attempt))
         match found.verdict:
             case Verdict.NONE:
                 await self.rows.clear_create(account)
@@ -237,6 +237,14 @@ class Reconciler:
             case Verdict.FOREIGN | Verdict.SEVERAL:
                 return await self.failures.escrow_match(attempt, found)
         return None
+
+    def _external_id(self, attempt: Attempt) -> str:
+        """The externalId that the mapping gives the account today: by it a lost create is known as ours."""
+        assert attempt.standing is not None
+        mapped = self.mapper.map_user(
+            attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=True
+        )
+        return str({**mapped.on_create, **mapped.attributes}.get("externalId", ""))
 
     def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
         """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
