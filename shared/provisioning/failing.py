@@ -164,13 +164,19 @@ class Failures:
         entry = attempt.log(
             self.new_id(), status=LogStatus.WARNING, reason=answer.kind, duration_ms=self._ms(attempt), answer=answer
         )
-        return await self.rows.save_leased(
+        earlier = attempt.before
+        saved = await self.rows.save_leased(
             DurableWrite.SAVE_WAITING,
             attempt.account,
             columns=columns,
             entry=entry,
             seen=attempt.seen,
-            closes_intent=attempt.before.intent is None,
+            closes_intent=earlier.intent is None,
+        )
+        if saved is None:
+            return None
+        return replace(
+            saved, intent=attempt.account.intent if earlier.intent is not None else None, intent_at=earlier.intent_at
         )
 
     async def wait_for_name(self, attempt: Attempt, wait_s: float) -> Outcome:
