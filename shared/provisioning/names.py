@@ -17,6 +17,7 @@ from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.planning import Plan, ProvisioningAction
 from shared.provisioning.standing import Reason, judge_standing, needs_groups
+from shared.rules.attribute_paths import JSON
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer
 from shared.scim.error_catalogue import ErrorCode
@@ -169,16 +170,22 @@ class Names:
         return _Holder(account=account, wanted=str(mapped.matching[0][1]) if mapped.matching else "")
 
     def _parking_plan(self, attempt: Attempt) -> Plan:
-        """Step aside: only the name changes, to one that nobody else can have."""
+        """Step aside: every name that is about to change becomes one that nobody else can have.
+
+        All of them together: where user name and mail are both unique, the others of the circle need both.
+        """
         assert attempt.plan is not None
         assert attempt.plan.mapped is not None
-        path = attempt.plan.mapped.matching[0][0]
+        names = {path for path, _ in attempt.plan.mapped.matching}
+        names |= {path for path in attempt.plan.change.set if path == "userName" or path.startswith("emails[")}
+        first = attempt.plan.mapped.matching[0][0]
         parked = f"{attempt.account.source_id}@parked.invalid"
+        change: dict[str, JSON] = dict.fromkeys(sorted(names & {first, *attempt.plan.change.set}), parked)
         return Plan(
             action=ProvisioningAction.UPDATE,
             reason="parked",
-            state={**(attempt.before.sent or {}), path: parked},
-            change=Difference(set={path: parked}, removed=()),
+            state={**(attempt.before.sent or {}), **change},
+            change=Difference(set=change, removed=()),
             parks=True,
         )
 
