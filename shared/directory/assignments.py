@@ -8,7 +8,7 @@ complete read, with another id and at least `confirm_after` later, lacks it too 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -56,22 +56,47 @@ def read_app_roles(service_principal: Mapping[str, Any]) -> dict[str, AppRole]:
     return roles
 
 
-def collect_assignments(objects: Iterable[Mapping[str, Any]], app_roles: Mapping[str, AppRole]) -> Listed:
-    """Gather the roles of each user and group; other principals do not count. A role that is not defined any more
-    keeps its id and has no value."""
-    found: dict[str, dict[str, AppRole]] = {}
-    for entry in objects:
-        principal_type, principal_id = entry.get("principalType"), entry.get("principalId")
-        if (
-            principal_type not in ("User", "Group")
-            or not isinstance(principal_id, str)
-            or not OBJECT_ID.fullmatch(principal_id)
-        ):
-            continue
-        role_id = str(entry.get("appRoleId") or "")
-        role = app_roles.get(role_id, AppRole(id=role_id, value=None, displayName=None))
-        found.setdefault(f"{principal_type.lower()}:{principal_id}", {})[role_id] = role
-    return {key: tuple(roles[role_id] for role_id in sorted(roles)) for key, roles in found.items()}
+@dataclass(slots=True)
+class AssignmentCollector:
+    """Gathers the roles of each user and group page by page, so that a long list is never held as Graph wrote it.
+
+    Other principals do not count. A role that is not defined any more keeps its id and has no value.
+    """
+
+    app_roles: Mapping[str, AppRole]
+    _found: dict[str, tuple[AppRole, ...]] = field(default_factory=dict)
+    _alone: dict[str, tuple[AppRole, ...]] = field(default_factory=dict)
+    """Role id -> that role only: what most principals have, kept once."""
+
+    def add(self, objects: Iterable[Any]) -> None:
+        """Take one page."""
+        for entry in objects:
+            if not isinstance(entry, dict):
+                continue
+            principal_type, principal_id = entry.get("principalType"), entry.get("principalId")
+            if (
+                principal_type not in ("User", "Group")
+                or not isinstance(principal_id, str)
+                or not OBJECT_ID.fullmatch(principal_id)
+            ):
+                continue
+            key = f"{principal_type.lower()}:{principal_id}"
+            more = self._role(str(entry.get("appRoleId") or ""))
+            known = self._found.get(key)
+            if known is None:
+                self._found[key] = more
+            elif more[0] not in known:
+                self._found[key] = tuple(sorted((*known, *more), key=lambda role: role.id))
+
+    def listed(self) -> Listed:
+        """Everything taken so far."""
+        return self._found
+
+    def _role(self, role_id: str) -> tuple[AppRole, ...]:
+        if role_id not in self._alone:
+            role = self.app_roles.get(role_id, AppRole(id=role_id, value=None, displayName=None))
+            self._alone[role_id] = (role,)
+        return self._alone[role_id]
 
 
 def bucket_of(key: str) -> str:
@@ -84,12 +109,20 @@ def bucket_range(bucket: str) -> tuple[str, str]:
     return bucket, bucket[:-1] + chr(ord(bucket[-1]) + 1)
 
 
+def split_buckets(listed: Listed) -> dict[str, list[str]]:
+    """The principals of each bucket, in order."""
+    buckets: dict[str, list[str]] = {}
+    for key in sorted(listed):
+        buckets.setdefault(bucket_of(key), []).append(key)
+    return buckets
+
+
 def digest_buckets(listed: Listed) -> dict[str, str]:
     """A content hash per bucket, so that an unchanged part of a long list costs no storage read."""
-    buckets: dict[str, list[list[str]]] = {}
-    for key in sorted(listed):
-        buckets.setdefault(bucket_of(key), []).append([key, encode_roles(listed[key])])
-    return {bucket: digest(entries)[:12] for bucket, entries in buckets.items()}
+    return {
+        bucket: digest([[key, encode_roles(listed[key])] for key in keys])[:12]
+        for bucket, keys in split_buckets(listed).items()
+    }
 
 
 def compare_assignments(

@@ -14,14 +14,14 @@ from shared.config.applications import Application
 from shared.directory.assignments import (
     GROUPS_BUCKET,
     AssignmentChange,
+    AssignmentCollector,
     AssignmentEvent,
     Listed,
-    bucket_of,
     bucket_range,
-    collect_assignments,
     compare_assignments,
     digest_buckets,
     read_app_roles,
+    split_buckets,
 )
 from shared.directory.graph import Graph
 from shared.directory.mirror import (
@@ -39,7 +39,9 @@ from shared.provisioning.group_pages import GroupPages
 from shared.provisioning.pull_run import PullRun, Touched
 from shared.storage.tables import Operation, gather_all
 
-_CHUNK = 500
+_CHUNK = 1000
+"""Changes of one attempt, collected over buckets: many small ones would make as many small transactions."""
+
 _PARALLEL_READS = 16
 
 
@@ -68,14 +70,10 @@ class AssignmentPages:
     async def read_list(self, application: Application) -> AssignmentList:
         """Read all assignments to the end (step 2). Raises GraphError; 403 and 404 are never an empty list (T9)."""
         service_principal = await self._graph.read_service_principal(application.service_principal_id)
-        app_roles = read_app_roles(service_principal)
-        objects = [
-            found
-            async for page in self._graph.list_assignments(application.service_principal_id)
-            for found in page
-            if isinstance(found, dict)
-        ]
-        listed = collect_assignments(objects, app_roles)
+        collector = AssignmentCollector(read_app_roles(service_principal))
+        async for page in self._graph.list_assignments(application.service_principal_id):
+            collector.add(page)
+        listed = collector.listed()
         return AssignmentList(listed=listed, digests=digest_buckets(listed))
 
     def is_news(self, state: StreamState, application: Application, found: AssignmentList, now: str) -> bool:
@@ -87,39 +85,49 @@ class AssignmentPages:
             or any(due <= now for due in state.marked.values())
         )
 
-    async def apply_list(self, run: PullRun, application: Application, found: AssignmentList) -> None:
-        """Steps 4 to 9 for everything the list changes; the round ends with it."""
+    async def apply_list(self, run: PullRun, application: Application, found: AssignmentList, *, until: float) -> bool:
+        """Steps 4 to 9 for everything the list changes; the round ends with it. False when the time was up first.
+
+        Every chunk is checkpointed, which keeps the lease; its rows count as unchanged when the list is compared again.
+        """
         name = stream_name(application.name)
         state = run.checkpoint.stream(name)
         now = run.clock.now()
         read_id = f"{run.checkpoint.epoch}"
         marked = dict(state.marked)
+        parts = split_buckets(found.listed)
+        waiting: list[AssignmentChange] = []
         for bucket in self._changed_buckets(state, application, found, write_instant(now)):
             first, before = bucket_range(bucket)
             stored = await self._mirror.read_assigned(application.name, first=first, before=before)
-            part = {key: roles for key, roles in found.listed.items() if bucket_of(key) == bucket}
             changes = compare_assignments(
-                part,
+                {key: found.listed[key] for key in parts.get(bucket, ())},
                 stored,
                 saved=run.checkpoint.saved,
                 read_id=read_id,
                 now=now,
                 confirm_after=self._confirm_after,
             )
-            for at in range(0, len(changes), _CHUNK):
-                await self._apply_changes(run, application, changes[at : at + _CHUNK], read_id=read_id)
-                if at + _CHUNK < len(changes):
-                    # Rows of this chunk count as unchanged when a run that died is repeated.
-                    await run.save_page(name, state, run.numbers.last())
             marked.pop(bucket, None)
             if any(change.event is AssignmentEvent.MISSING for change in changes) or _still_marked(stored, changes):
                 marked[bucket] = write_instant(now + self._confirm_after)
+            waiting += changes
+            while len(waiting) >= _CHUNK:
+                chunk, waiting = waiting[:_CHUNK], waiting[_CHUNK:]
+                await self._apply_changes(run, application, chunk, read_id=read_id)
+                await run.save_page(name, state, run.numbers.last())
+                if run.clock.monotonic() >= until:
+                    return False
+            await run.renew()
+        if waiting:
+            await self._apply_changes(run, application, waiting, read_id=read_id)
         run.finish_round(
             name,
             replace(
                 state, digests=found.digests, marked=marked, principal=application.service_principal_id, saved_at=now
             ),
         )
+        return True
 
     def _changed_buckets(
         self, state: StreamState, application: Application, found: AssignmentList, now: str

@@ -36,7 +36,7 @@ from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.group_pages import GroupPages
-from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.guard import ENQUEUED_AT_ONCE, GuardKeeper
 from shared.provisioning.pull_run import PullRun
 from shared.provisioning.user_pages import UserPages, start_round
 from shared.rules.source_user import select_group_properties, select_properties
@@ -271,10 +271,9 @@ class Puller:
         blocked_s, outcome = 0.0, "pulled"
         try:
             await self._configure(run, reconfigured)
-            if await self._run_streams(run, firsts, until=until):
-                for app, found in lists.items():
-                    await self.assignments.apply_list(run, self.applications[app], found)
-            else:
+            if not (
+                await self._run_streams(run, firsts, until=until) and await self._apply_lists(run, lists, until=until)
+            ):
                 outcome = "to be continued"
         except GraphThrottled as error:
             blocked_s, outcome = error.retry_after_s, "throttled"
@@ -287,7 +286,9 @@ class Puller:
             outcome = "unavailable"
             telemetry.emit(_event_of(error), reason=str(error))
         for app in sorted(run.staged):
-            await self.guard.release(self.applications[app])
+            release = await self.guard.release(self.applications[app])
+            if release.released > ENQUEUED_AT_ONCE and app not in run.checkpoint.backlog:
+                run.checkpoint = run.checkpoint.with_backlog(app, "")
             await run.renew()
         await self.backlog.top_up(run)
         run.checkpoint = replace(run.checkpoint, blocked_until=self._blocked_until(blocked_s))
@@ -299,6 +300,13 @@ class Puller:
         pages: dict[str, DeltaPages] = {"users": self.users, "groups": self.groups}
         for first in firsts:
             if first.is_news and not await self._run_stream(run, first, pages[first.stream], until=until):
+                return False
+        return True
+
+    async def _apply_lists(self, run: PullRun, lists: Mapping[str, AssignmentList], *, until: float) -> bool:
+        """Step 11 for every list that says something new; False when the time was up first."""
+        for app, found in lists.items():
+            if not await self.assignments.apply_list(run, self.applications[app], found, until=until):
                 return False
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -27,10 +28,8 @@ class Usage:
         """Starts to measure."""
         self.start_mb = _status_mb("VmRSS")
         # Where the kernel does not allow it, the peak is that of the whole process, which only makes it larger.
-        try:
+        with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-        except OSError:
-            pass
         self._cpu = _cpu_s()
         self._started = time.perf_counter()
         self.wall_s = self.cpu_s = self.growth_mb = 0.0

@@ -23,7 +23,7 @@ PRINCIPAL = "Unassigned App"
 """The application of the simulated tenant to which nobody is assigned from the start."""
 
 
-def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_size: int) -> None:  # noqa: FBT001
+def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_size: int) -> None:
     """Serves a tenant, on request with a direct assignment of every user; announces URL and service principal."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     tenant = Tenant(1, users)
