@@ -301,6 +301,7 @@ def load_services(environment: Mapping[str, str], **options: Any) -> Services:
 
     Raises ConfigurationError or SettingsError naming every mistake at once: file, line and key, or the setting.
     """
+    telemetry.quiet_libraries()
     settings = Settings.load(environment)
     applications = load_applications(settings.provisioning_config, environment)
     for missing in missing_settings(applications, environment):

@@ -72,6 +72,15 @@ _WARNINGS = frozenset(
 _DEBUG = frozenset({Event.ACCOUNT_SKIPPED})
 """Decided to do nothing."""
 
+_CHATTY = ("azure.core", "azure.identity", "azure.data", "azure.storage", "httpx", "httpcore", "msal")
+"""Libraries that log every request they make, with its URL: the URL of a look-up holds a person's user name."""
+
+
+def quiet_libraries() -> None:
+    """Let libraries log warnings only, whatever level the host gives the root logger. Idempotent."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
 
 def emit(event: Event, **fields: Any) -> None:
     """Write one structured event. `fields` hold ids, counts, codes and times, never attribute values or secrets."""
