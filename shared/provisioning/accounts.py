@@ -84,11 +84,17 @@ class Intent:
 
     @classmethod
     def decode(cls, text: str) -> Intent | None:
-        """Read the column; the empty string, a closed intent, is None."""
+        """Read the column; the empty string, a closed intent, is None.
+
+        What another version wrote, or somebody edited, is an open intent all the same: everything is asserted again.
+        """
         if not text:
             return None
-        kind, matching, paths = json.loads(text)
-        return cls(kind=IntentKind(kind), matching=matching, paths=tuple(paths))
+        try:
+            kind, matching, paths = json.loads(text)
+            return cls(kind=IntentKind(kind), matching=str(matching), paths=tuple(map(str, paths)))
+        except (ValueError, TypeError):
+            return cls(kind=IntentKind.PATCH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +209,8 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         pending=bool(values.get("pending", False)),
         queued_at=instant("queued_at"),
         config=text("config"),
-        sent=json.loads(text("sent")) if text("sent") else None,
-        state=AccountState(text("state") or AccountState.PENDING),
+        sent=_read_sent(text("sent")),
+        state=_read_state(text("state")),
         attempts=int(values.get("attempts", 0)),
         next_attempt_at=instant("next_attempt_at"),
         failed_at=instant("failed_at"),
@@ -218,6 +224,20 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         permit=text("permit"),
         rejected=text("rejected"),
     )
+
+
+def _read_sent(text: str) -> Mapping[str, JSON] | None:
+    """What was last sent; unknown when the column cannot be read, so that everything is asserted again."""
+    try:
+        sent = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return sent if isinstance(sent, dict) else None
+
+
+def _read_state(text: str) -> AccountState:
+    """The state; one that only another version knows is pending: the row's numbers say what is left to do."""
+    return AccountState(text) if text in frozenset(AccountState) else AccountState.PENDING
 
 
 class SentTooLong(ValueError):

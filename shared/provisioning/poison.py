@@ -56,6 +56,14 @@ class PoisonKeeper:
                     telemetry.Event.ACCOUNT_POISONED, application=message.app, source_id=message.id, reason=str(error)
                 )
                 return "storage unavailable"
+            except Exception as error:  # noqa: BLE001 - this queue has no poison queue: raising would begin a circle
+                telemetry.emit(
+                    telemetry.Event.ACCOUNT_POISONED,
+                    application=message.app,
+                    source_id=message.id,
+                    reason=f"not recorded: {type(error).__name__}",
+                )
+                return "not recorded"
         return "row moved"
 
     async def _escrow(self, message: Message) -> str:
