@@ -87,7 +87,7 @@ def app_settings(*, storage: str, graph: str, configuration: Path, vendors: Mapp
         "GRAPH_STATIC_TOKEN": "simulated",
         "PROVISIONING_CONFIG": str(configuration),
         "SYNC_SCHEDULE": "*/2 * * * * *",
-        "HOUSEKEEPING_SCHEDULE": "*/10 * * * * *",
+        "HOUSEKEEPING_SCHEDULE": "*/5 * * * * *",
         "ASSIGNMENT_CONFIRM_SECONDS": str(ASSIGNMENT_CONFIRM_S),
         "LEASE_SECONDS": str(LEASE_S),
         "VENDOR_TIMEOUT_SECONDS": str(VENDOR_TIMEOUT_S),

@@ -25,9 +25,9 @@ class Day:
         self._used: set[str] = set()
         self._people = len(tenant.users)
         self._night_shift = self._form_night_shift()
-        self._on_leave: str | None = None
-        self._to_restore: str | None = None
-        self._to_purge: str | None = None
+        self._on_leave: list[str] = []
+        self._to_restore: list[str] = []
+        self._to_purge: list[str] = []
 
     def morning(self) -> Iterator[str]:
         """People join, a guest comes, titles change."""
@@ -63,14 +63,14 @@ class Day:
 
     def afternoon(self) -> Iterator[str]:
         """Some come back, somebody is deleted for good, groups change."""
-        if self._on_leave:
-            self._tenant.enable(self._on_leave)
+        for user_id in self._on_leave:
+            self._tenant.enable(user_id)
             yield "the person on leave is enabled again"
-        if self._to_restore:
-            self._tenant.restore(self._to_restore)
+        for user_id in self._to_restore:
+            self._tenant.restore(user_id)
             yield "a deleted person is restored, with memberships and assignments"
-        if self._to_purge:
-            self._tenant.purge(self._to_purge)
+        for user_id in self._to_purge:
+            self._tenant.purge(user_id)
             yield "another deleted person is purged for good"
         self._assign("fortes", self._group("Legal"))
         yield f"the group Legal ({len(self._tenant.members[self._group('Legal')])} people) is assigned to Fortes"
@@ -119,14 +119,17 @@ class Day:
         for user_id in self._pick("fuze", count=1, spare=True):
             self._tenant.disable(user_id)
             yield "one person leaves: disabled"
-        for self._on_leave in self._pick("fuze", count=1, spare=True):
-            self._tenant.disable(self._on_leave)
+        for user_id in self._pick("fuze", count=1, spare=True):
+            self._on_leave.append(user_id)
+            self._tenant.disable(user_id)
             yield "one person goes on leave: disabled for now"
-        for self._to_purge in self._pick("clarizen", count=1, spare=True):
-            self._tenant.soft_delete(self._to_purge)
+        for user_id in self._pick("clarizen", count=1, spare=True):
+            self._to_purge.append(user_id)
+            self._tenant.soft_delete(user_id)
             yield "one person at Clarizen One is deleted (and can be restored)"
-        for self._to_restore in self._pick("fuze", count=1, spare=True):
-            self._tenant.soft_delete(self._to_restore)
+        for user_id in self._pick("fuze", count=1, spare=True):
+            self._to_restore.append(user_id)
+            self._tenant.soft_delete(user_id)
             yield "one person is deleted by mistake"
         for user_id in self._directly_assigned("clarizen")[:1]:
             self._used.add(user_id)

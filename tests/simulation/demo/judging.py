@@ -68,11 +68,18 @@ def _property(name: str) -> Callable[[User], str | None]:
     return lambda user: user.get(name) or None
 
 
+def _user_name(user: User) -> str:
+    """The user principal name; a guest's `alias_domain#EXT#@tenant` counts as `alias@domain`, as at Entra."""
+    name = str(user["userPrincipalName"])
+    home, mark, _tenant = name.partition("#EXT#")
+    return "@".join(home.rsplit("_", 1)) if mark else name
+
+
 def _joined_name(user: User) -> str | None:
     return " ".join(filter(None, (user.get("givenName"), user.get("surname")))) or None
 
 
-_NAMES = {"userName": _property("userPrincipalName"), "work e-mail": _property("mail")}
+_NAMES = {"userName": _user_name, "work e-mail": _property("mail")}
 _PERSON = {"given name": _property("givenName"), "family name": _property("surname")}
 _JOB = {
     "display name": _property("displayName"),
@@ -81,7 +88,7 @@ _JOB = {
     "employee number": _property("employeeId"),
 }
 MAPPED: Mapping[str, Mapping[str, Callable[[User], str | None]]] = {
-    "fuze": {**_NAMES, **_PERSON, "work e-mail": lambda user: user.get("mail") or user.get("userPrincipalName")},
+    "fuze": {**_NAMES, **_PERSON, "work e-mail": lambda user: user.get("mail") or _user_name(user)},
     "fortes": {**_NAMES, **_PERSON, "formatted name": _joined_name, "external id": _property("id")},
     "purecloud": {**_NAMES, **_JOB},
     "clarizen": {**_NAMES, **_PERSON, **_JOB, "formatted name": _joined_name, "external id": _property("id")},
@@ -130,7 +137,7 @@ class Judge:
                 attributes = {words: value_of(user) for words, value_of in MAPPED[application].items()}
                 found[user_id] = Expected(
                     user_id=user_id,
-                    user_name=str(user["userPrincipalName"]),
+                    user_name=_user_name(user),
                     wanted=Wanted.ACTIVE,
                     attributes=attributes,
                 )

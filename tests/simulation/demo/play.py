@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,19 +85,23 @@ async def _day(
 
     screen.chapter("Evening: a mistake that the deletion guard catches")
     screen.say(f"at Fortes more than {FORTES_GUARD['max_count']} leavers a day need a person's word")
-    before = judge.entitled("fortes").keys()
-    progress = await _scene(stage, screen, day.evening)
-    return {"fortes": frozenset(before)}, progress
+    held = {"fortes": frozenset(judge.entitled("fortes"))}
+    return held, await _scene(stage, screen, day.evening, held=held)
 
 
 async def _scene(
-    stage: Stage, screen: Screen, change: Callable[[], Iterator[str]], *, watch_s: float = 0.0
+    stage: Stage,
+    screen: Screen,
+    change: Callable[[], Iterator[str]],
+    *,
+    watch_s: float = 0.0,
+    held: Mapping[str, frozenset[str]] | None = None,
 ) -> Sequence[Progress]:
     """Changes the tenant, then waits until all is quiet, or just watches for some seconds."""
     for text in change():
         screen.say(text)
     with screen.following() as show:
-        settling = Settling(stage, show=show)
+        settling = Settling(stage, show=show, held=held)
         if watch_s:
             await settling.watch(for_s=watch_s)
         else:

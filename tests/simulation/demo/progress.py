@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.composition import Services
 from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, ResourceKind, read_account
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints
+from shared.provisioning.guard import counts
 from tests.simulation.demo.stage import Stage
 
 LOOK_EVERY_S = 0.5
@@ -93,9 +94,10 @@ async def read_progress(services: Services, application: str) -> Progress:
 
 
 def standing_of(account: Account) -> str:
-    """Answers with `done`, `pending`, `failed` or `held`."""
+    """Answers with `done`, `pending`, `failed` or `held`: somebody would lose access, and a permit is missing."""
     if account.is_held() or (account.staged and not account.permit):
-        return "held"
+        # While a hold stands, rows with nothing to lose wait with the others; nobody is asked about them.
+        return "held" if counts(account) else "done"
     if account.state is AccountState.ESCROWED and account.tried == account.wanted:
         return "failed"
     return "pending" if account.pending or account.intent is not None else "done"
@@ -104,15 +106,19 @@ def standing_of(account: Account) -> str:
 class Settling:
     """Waits until the product has read the directory's last change and nothing is left to do."""
 
-    def __init__(self, stage: Stage, *, show: Callable[[Sequence[Progress]], None]) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        show: Callable[[Sequence[Progress]], None],
+        held: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        """`held` names those who are to stay held; anybody else's permit is waited for."""
+        self._held = held or {}
         self._stage = stage
         self._show = show
         self._read_up_to = stage.graph.requests.total
         self._checkpoints = Checkpoints(stage.services.tables)
-
-    def changed(self) -> None:
-        """The directory was changed just now: what was read before does not count any more."""
-        self._read_up_to = self._stage.graph.requests.total
 
     async def look(self) -> bool:
         """Shows where everything stands and answers whether all is quiet."""
@@ -128,8 +134,11 @@ class Settling:
         return (
             pulls >= PULLS_AFTER_A_CHANGE
             and _has_caught_up(checkpoint)
-            and all(progress.pending == 0 for progress in found)
+            and all(progress.pending == 0 and not self._waits_for_permit(progress) for progress in found)
         )
+
+    def _waits_for_permit(self, progress: Progress) -> frozenset[str]:
+        return progress.held_ids - self._held.get(progress.application, frozenset())
 
     async def wait(self, *, within_s: float) -> None:
         """Looks until all is quiet. Raises: StillPendingError naming what is left."""
@@ -157,6 +166,8 @@ class Settling:
             lines.append("the directory was not read again: look at sync_directory in the host's log")
         for progress in self.found:
             lines += [_described(progress, account) for account in progress.waiting[:5]]
+            if waiting := self._waits_for_permit(progress):
+                lines.append(f"  {progress.application}: {len(waiting)} wait for the deletion guard's permit")
             if progress.pending > 5:
                 lines.append(f"  {progress.application}: and {progress.pending - 5} more")
             if progress.status != "Active":
