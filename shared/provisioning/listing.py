@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.clock import Clock
 from shared.config.applications import Application
@@ -29,6 +29,7 @@ LISTING_RETRY_S = 2.0
 """How long the other messages stay away while one of them makes the listing."""
 
 LISTED_PREFIX = "listed:"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Listing:
@@ -42,10 +43,22 @@ class Listing:
         self._listing: set[str] = set()
         self._progress: dict[str, _Progress] = {}
 
-    async def find(self, application: Application, path: str, value: str, *, priority: RequestPriority) -> Lookup:
-        """Look a value up in the listing, made first when there is none; each hit is read and verified."""
+    async def find(
+        self,
+        application: Application,
+        path: str,
+        value: str,
+        *,
+        priority: RequestPriority,
+        newer_than: datetime | None = None,
+    ) -> Lookup:
+        """Look a value up in the listing; each hit is read and verified.
+
+        The listing is made first when there is none, or none that was begun after `newer_than`.
+        """
         state = await self._states.read(application.name)
-        if state.listed_at is None or self._clock.now() - state.listed_at > LISTING_LIFE:
+        oldest = max(self._clock.now() - LISTING_LIFE, newer_than or _LONG_AGO)
+        if state.listed_at is None or state.listed_at < oldest:
             answer = await self.make(application, priority=priority)
             if not answer.ok:
                 return Lookup(answer=answer)
@@ -79,7 +92,7 @@ class Listing:
     async def _make(self, application: Application, *, priority: RequestPriority) -> Answer:
         """Read on where the last try ended: a long list at a low rate takes more than one message's time."""
         paths = [matching.target for matching in application.users.matching if matching.by != "none"]
-        progress = self._progress.setdefault(application.name, _Progress())
+        progress = self._progress.setdefault(application.name, _Progress(started_at=self._clock.now()))
         while progress.position is not None:
             page = await self._client_of(application).list_page(
                 ResourceType.USER, position=progress.position, priority=priority
@@ -96,7 +109,7 @@ class Listing:
             Operation.replace(key, {"ids": "\n".join(dict.fromkeys(ids))}) for key, ids in progress.found.items()
         ]
         await self._tables.commit_all(DurableWrite.LISTING, ACCOUNTS, application.name, operations)
-        await self._states.note_listed(application.name, self._clock.now())
+        await self._states.note_listed(application.name, progress.started_at)
         del self._progress[application.name]
         return Answer(kind=AnswerKind.OK)
 
@@ -105,6 +118,7 @@ class Listing:
 class _Progress:
     """How far a listing has come."""
 
+    started_at: datetime
     position: ListPosition | None = field(default_factory=ListPosition)
     found: dict[str, list[str]] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -78,10 +79,11 @@ class Matcher:
                 return await self.judge(attempt, lookup, value=str(value))
         return Found(verdict=Verdict.NONE)
 
-    async def find_lost_create(self, attempt: Attempt, *, external_id: str) -> Found:
+    async def find_lost_create(self, attempt: Attempt, *, external_id: str, landed_by: datetime) -> Found:
         """Step 21: look under the value a lost create was sent with, and under our externalId where it can be asked.
 
-        `external_id` is the one the mapping gives the account today, empty for none.
+        `external_id` is the one the mapping gives the account today, empty for none. A create that landed has done so
+        by `landed_by`: a listing begun earlier may not hold it.
         """
         account, application = attempt.account, attempt.application
         assert account.intent is not None
@@ -89,7 +91,7 @@ class Matcher:
         for matching in application.users.matching:
             if matching.by == "none":
                 continue
-            lookup = await self.look_up(attempt, matching, value)
+            lookup = await self.look_up(attempt, matching, value, newer_than=landed_by)
             if not lookup.answer.ok:
                 return Found(verdict=Verdict.FAILED, answer=lookup.answer)
             if lookup.hits:
@@ -102,18 +104,30 @@ class Matcher:
                 return await self.judge(attempt, lookup, value=value, external_id=external_id)
         return Found(verdict=Verdict.NONE)
 
-    async def look_up(self, attempt: Attempt, matching: MatchingAttribute, value: JSON) -> Lookup:
-        """Ask by filter, or by the listing where the vendor cannot filter on the attribute."""
+    async def look_up(
+        self, attempt: Attempt, matching: MatchingAttribute, value: JSON, *, newer_than: datetime | None = None
+    ) -> Lookup:
+        """Ask by filter, or by the listing where the vendor cannot filter on the attribute.
+
+        `newer_than`: an older listing cannot know the answer.
+        """
         application = attempt.application
         text = str(value)
         if matching.by == "list":
-            return await self._listing.find(application, matching.target, text, priority=priority_of(attempt))
+            return await self._find_listed(attempt, matching, text, newer_than)
         client = self._client_of(application)
         lookup = await client.find(ResourceType.USER, matching.target, text, priority=priority_of(attempt))
         refused = lookup.answer.kind is AnswerKind.REJECTED or lookup.filter_ignored
         if refused and not lookup.hits and matching.fallback == "list":
-            return await self._listing.find(application, matching.target, text, priority=priority_of(attempt))
+            return await self._find_listed(attempt, matching, text, newer_than)
         return lookup
+
+    async def _find_listed(
+        self, attempt: Attempt, matching: MatchingAttribute, text: str, newer_than: datetime | None
+    ) -> Lookup:
+        return await self._listing.find(
+            attempt.application, matching.target, text, priority=priority_of(attempt), newer_than=newer_than
+        )
 
     async def judge(self, attempt: Attempt, lookup: Lookup, *, value: str, external_id: str = "") -> Found:
         """Whose account is it? The owner's row is asked before the reservation: a save moves from one to the other."""

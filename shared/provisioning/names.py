@@ -7,6 +7,7 @@ Who waits in a circle is broken by the smallest row of the circle stepping aside
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows
@@ -26,6 +27,9 @@ from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
 
 WAIT_S = 5.0
+LISTING_FRESH = timedelta(minutes=10)
+"""A clash is not worth a new listing of the vendor's accounts when the last one is younger than this."""
+
 ADOPTION_TRIES = 4
 CIRCLE_LIMIT = 5
 """Longer circles of names are left to the ladder."""
@@ -66,7 +70,9 @@ class Names:
         for matching in attempt.application.users.matching:
             if matching.by == "none" or not value:
                 continue
-            lookup = await self.matcher.look_up(attempt, matching, self._value_of(attempt, matching.target) or value)
+            asked = self._value_of(attempt, matching.target) or value
+            # Whoever has the name may be younger than the listing that missed it.
+            lookup = await self.matcher.look_up(attempt, matching, asked, newer_than=attempt.now - LISTING_FRESH)
             if not lookup.answer.ok:
                 return NameDecision(outcome=await self.failures.refuse_later(attempt, lookup.answer))
             hits = [hit for hit in lookup.hits if str(hit["id"]) != attempt.account.target_id]

@@ -220,7 +220,12 @@ class Reconciler:
         """Step 21: an account may exist under the name a lost create was sent with. Look, then claim it or clear."""
         account = attempt.account
         assert account.intent is not None
-        found = await self.matcher.find_lost_create(attempt, external_id=self._external_id(attempt))
+        grace = timedelta(seconds=self.timing.grace_s)
+        found = await self.matcher.find_lost_create(
+            attempt,
+            external_id=self._external_id(attempt),
+            landed_by=(account.intent_at or attempt.now) + grace,
+        )
         match found.verdict:
             case Verdict.NONE:
                 await self.rows.clear_create(account)
