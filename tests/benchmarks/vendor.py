@@ -1,0 +1,109 @@
+"""A SCIM vendor that costs almost nothing: accounts in memory, every answer 20 ms after the request, no rules.
+
+The simulated vendors of the demo check every request and would be measured instead of the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from multiprocessing.connection import Connection
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+ANSWERS_AFTER_S = 0.020
+_STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found"}
+
+
+def serve_vendor(announce: Connection) -> None:
+    """Serves until SIGTERM; announces the base URL."""
+    asyncio.run(_serve(announce))
+
+
+async def _serve(announce: Connection) -> None:
+    accounts = Accounts()
+    server = await asyncio.get_running_loop().create_server(lambda: _Exchange(accounts), "127.0.0.1", 0)
+    announce.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/scim/v2")
+    await server.serve_forever()
+
+
+class Accounts:
+    """What the vendor holds."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self._by_id: dict[str, dict[str, Any]] = {}
+        self._by_name: dict[str, str] = {}
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
+        """Answers one request with status and body."""
+        url = urlsplit(target)
+        resource_id = url.path.partition("/Users")[2].strip("/")
+        match method:
+            case "GET" if not resource_id:
+                return 200, self._find(parse_qs(url.query).get("filter", [""])[0])
+            case "POST":
+                return 201, self._create(json.loads(body))
+            case "PATCH" if resource_id in self._by_id:
+                return 200, self._patch(self._by_id[resource_id], json.loads(body))
+            case "DELETE" if resource_id in self._by_id:
+                del self._by_name[self._by_id.pop(resource_id)["userName"]]
+                return 204, None
+            case "GET" if resource_id in self._by_id:
+                return 200, self._by_id[resource_id]
+        return 404, {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "404"}
+
+    def _find(self, condition: str) -> Any:
+        name = condition.partition('"')[2].rstrip('"')
+        hits = [self._by_id[self._by_name[name]]] if name in self._by_name else []
+        return {
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": len(hits),
+            "Resources": hits,
+        }
+
+    def _create(self, resource: dict[str, Any]) -> Any:
+        resource["id"] = f"{len(self._by_id) + 1:08d}"
+        self._by_id[resource["id"]] = resource
+        self._by_name[resource["userName"]] = resource["id"]
+        return resource
+
+    @staticmethod
+    def _patch(resource: dict[str, Any], patch: dict[str, Any]) -> Any:
+        # Only top-level attributes: nobody reads the others back.
+        for operation in patch["Operations"]:
+            if "path" in operation and "value" in operation:
+                resource[operation["path"]] = operation["value"]
+        return resource
+
+
+class _Exchange(asyncio.Protocol):
+    """One connection: HTTP/1.1 with Content-Length, one request at a time."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._received = b""
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, rest = self._received.partition(b"\r\n\r\n")
+        if not end:
+            return
+        lines = head.decode("latin-1").split("\r\n")
+        lengths = [line.partition(":")[2] for line in lines if line.lower().startswith("content-length:")]
+        length = int(lengths[0]) if lengths else 0
+        if len(rest) < length:
+            return
+        self._received = rest[length:]
+        method, target, _ = lines[0].split(" ")
+        status, body = self._accounts.answer(method, target, rest[:length])
+        content = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: application/scim+json\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        ).encode()
+        asyncio.get_running_loop().call_later(ANSWERS_AFTER_S, self._transport.write, head + content)
