@@ -1,0 +1,122 @@
+"""One account's whole story: what the directory says, what the row says, what comes next, what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.config.applications import Application
+from shared.directory.mirror import Mirror
+from shared.operations.log_lines import LogLine, read_log
+from shared.provisioning.account_rows import AccountRows
+from shared.provisioning.accounts import Account, AccountState, ResourceKind
+from shared.provisioning.attempt import remedy_of
+from shared.provisioning.standing import judge_standing
+from shared.rules.failures import InvalidData
+from shared.storage.tables import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStory:
+    """Everything known about one person at one application. Names of attributes, never their values."""
+
+    application: str
+    source_id: str
+    directory: Mapping[str, Any]
+    """`presence`, `standing`, `roles`, `groups` and `scoping` as the mirror has them now."""
+    row: Mapping[str, Any]
+    """Columns of the account row that say something; empty: there is no row."""
+    next: str
+    """What happens next, in a sentence."""
+    remedy: str
+    log: Sequence[LogLine]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the mirror or the rows have ever seen this person."""
+        return bool(self.row) or self.directory["presence"] != "unknown"
+
+
+async def find_source_id(rows: AccountRows, app: str, given: str) -> str:
+    """The directory id behind what a person typed: that id itself, or the vendor's id of the account."""
+    holder = await rows.find_owner(app, ResourceKind.USER, given)
+    return holder.removeprefix(f"{ResourceKind.USER}:") or given
+
+
+async def tell_account(
+    application: Application, source_id: str, *, rows: AccountRows, mirror: Mirror, tables: Tables, now: datetime
+) -> AccountStory:
+    """Read one account's story. Raises StorageUnavailable."""
+    account = await rows.read(application.name, ResourceKind.USER, source_id)
+    facts = await mirror.read_user_facts(source_id)
+    groups = await mirror.read_assigned_groups(application.name)
+    directory: dict[str, Any] = {"presence": facts.presence.value}
+    try:
+        standing = judge_standing(application, facts, groups)
+    except InvalidData as error:
+        directory["standing"] = str(error)
+    else:
+        directory |= {
+            "standing": standing.reason.value,
+            "roles": [role.value or role.id for role in standing.roles],
+            "groups": sorted(group for group, member in facts.groups.items() if member and group in groups),
+            "scoping": dict(standing.explanation),
+        }
+    return AccountStory(
+        application=application.name,
+        source_id=source_id,
+        directory=directory,
+        row=_columns(account) if account.etag else {},
+        next=_next(account, now) if account.etag else "There is no row: nothing was ever wanted for this account.",
+        remedy=remedy_of(account.error_code),
+        log=await read_log(tables, application.name, source_id=source_id, last=20),
+    )
+
+
+def _columns(account: Account) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "state": account.state.value,
+        "target_id": account.target_id,
+        "linked_at": account.linked_at,
+        "wanted": account.wanted,
+        "applied": account.applied,
+        "pending": account.pending,
+        "queued_at": account.queued_at,
+        "attempts": account.attempts,
+        "next_attempt_at": account.next_attempt_at,
+        "failed_at": account.failed_at,
+        "error_code": account.error_code,
+        "error": account.error,
+        "lease_until": account.lease_until,
+        "intent": account.intent.kind.value if account.intent else "",
+        "intent_at": account.intent_at,
+        "staged": account.staged,
+        "permit": account.permit,
+        "rejected": account.rejected,
+        "config": account.config,
+        "sent": sorted(account.sent) if account.sent is not None else None,
+    }
+    return {name: value for name, value in columns.items() if value not in ("", None)}
+
+
+def _next(account: Account, now: datetime) -> str:
+    """The sentence that answers "and now?"; the first that applies."""
+    if account.is_held():
+        return "Held by the deletion guard: a person approves or rejects it."
+    if account.staged and not account.permit:
+        return "Staged: the deletion guard decides at the end of the sync round or at the next housekeeping."
+    if account.is_leased(now):
+        return f"A worker is at it until {account.lease_until}."
+    if account.state is AccountState.ESCROWED and account.pending:
+        if account.next_attempt_at is None:
+            return "Given up: it is tried again when the person changes in the directory."
+        return f"In escrow: tried again by itself at {account.next_attempt_at}, at once when the person changes."
+    if account.is_in_doubt(now):
+        return "The last request's outcome is unknown: the whole state is asserted again when it cannot land any more."
+    if account.pending and account.next_attempt_at is not None and account.next_attempt_at > now:
+        return f"Tried again by itself at {account.next_attempt_at}."
+    if account.pending:
+        return "Waits for its turn in the queue."
+    return "Nothing is to be done."
