@@ -78,8 +78,8 @@ class Queues:
         self.calls: Counter[str] = Counter()
 
     async def create_missing(self, apps: list[str]) -> None:
-        """Create both queues and their poison queues of every application. Idempotent."""
-        from azure.core.exceptions import ResourceExistsError
+        """Create both queues and their poison queues of every application. Idempotent. Raises StorageUnavailable."""
+        from azure.core.exceptions import AzureError, ResourceExistsError
 
         for app in apps:
             for first in (True, False):
@@ -88,6 +88,9 @@ class Queues:
                         await self._client(queue_name(app, first=first) + suffix).create_queue()
                     except ResourceExistsError:
                         continue
+                    except AzureError as error:
+                        reason = f"creating the queues of {app} failed: {type(error).__name__}"
+                        raise StorageUnavailable(reason) from error
 
     async def close(self) -> None:
         """Close the connections."""

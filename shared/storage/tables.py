@@ -154,9 +154,14 @@ class Tables:
         """Requests made so far, by table and kind, for the figures that do not depend on the machine."""
 
     async def create_missing(self) -> None:
-        """Create the tables that do not exist. Idempotent."""
-        for name in self.NAMES:
-            await self._service.create_table_if_not_exists(self._prefix + name)
+        """Create the tables that do not exist. Idempotent. Raises StorageUnavailable."""
+        from azure.core.exceptions import AzureError
+
+        try:
+            for name in self.NAMES:
+                await self._service.create_table_if_not_exists(self._prefix + name)
+        except AzureError as error:
+            raise StorageUnavailable(f"creating the tables failed: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Close the connections."""
