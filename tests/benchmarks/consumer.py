@@ -32,7 +32,7 @@ from shared.storage.tables import Operation, gather_all
 from tests.benchmarks.machine import Usage
 from tests.benchmarks.separate import run_apart, serve_apart
 from tests.benchmarks.tables import Table, number
-from tests.benchmarks.tenants import APPLICATION, environment, new_services
+from tests.benchmarks.tenants import APPLICATION, NO_PRINCIPAL, environment, new_services
 from tests.benchmarks.vendor import serve_vendor
 from tests.simulation.azurite import Azurite
 from tests.simulation.graph.people import draw_user
@@ -40,7 +40,7 @@ from tests.simulation.graph.people import draw_user
 ACCOUNTS_COUNT = 1000
 BATCH, THRESHOLD = 16, 8
 IN_FLIGHT = BATCH + THRESHOLD
-_NO_GRAPH = "http://127.0.0.1:9/v1.0 11111111-1111-1111-1111-111111111111"
+_NO_GRAPH = f"http://127.0.0.1:9/v1.0 {NO_PRINCIPAL}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ async def _run_phases(folder: Path, storage: str, vendor: str, count: int) -> di
     for at, phase in enumerate(PHASES, 1):
         if phase.change is not None:
             users = [phase.change(user) for user in users]
-        await _raise(services, users, make_number(1, at), writes_mirror=phase.change is not None)
+        await raise_users(services, users, make_number(1, at), writes_mirror=phase.change is not None)
         results[phase.name] = await _pump(services, worker, count, phase.outcome)
     assert worker.stdin is not None
     worker.stdin.close()
@@ -129,22 +129,23 @@ async def _run_phases(folder: Path, storage: str, vendor: str, count: int) -> di
     return results
 
 
-async def _raise(services: Services, users: list[dict[str, Any]], at: Number, *, writes_mirror: bool) -> None:
+async def raise_users(
+    services: Services, users: list[dict[str, Any]], at: Number, *, writes_mirror: bool = True, enqueues: bool = True
+) -> None:
     """Puts users into the mirror, raises their rows and fills the queue: what a sync would do."""
     partitions: dict[str, list[Operation]] = {}
-    for user in users:
-        _, values = user_row(
-            {name: value for name, value in user.items() if name != "id"}, removal=None, number=at, round_id=""
-        )
+    for user in users if writes_mirror else ():
+        attributes = {name: value for name, value in user.items() if name != "id"}
+        _, values = user_row(attributes, removal=None, number=at, round_id="")
         partitions.setdefault(user_partition(user["id"]), []).append(Operation.replace(f"{user['id']}:user", values))
-    for partition, operations in partitions.items() if writes_mirror else ():
+    for partition, operations in partitions.items():
         await services.tables.commit_all(DurableWrite.MIRROR, DIRECTORY, partition, operations)
     rows = [
         Operation.merge(account_key(ResourceKind.USER, user["id"]), raise_columns(at, staged=False, queued_at=None))
         for user in users
     ]
     await services.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, APPLICATION, rows)
-    messages = [Message(app=APPLICATION, kind=ResourceKind.USER, id=user["id"]) for user in users]
+    messages = [Message(app=APPLICATION, kind=ResourceKind.USER, id=user["id"]) for user in users] if enqueues else []
     for start in range(0, len(messages), 8):
         await gather_all(
             [services.queues.send(DurableWrite.ENQUEUE, message) for message in messages[start : start + 8]]
@@ -226,8 +227,7 @@ async def _timed(act: Callable[[str], Any], names: Iterable[str]) -> dict[str, f
 
     usage = Usage()
     await asyncio.gather(*(lane() for _ in range(IN_FLIGHT)))
-    usage.stop()
-    return {"wall_s": usage.wall_s, "cpu_s": usage.cpu_s}
+    return usage.stop().figures()
 
 
 def _resource(name: str) -> dict[str, Any]:

@@ -70,10 +70,7 @@ async def _run_rounds(folder: Path, storage: str, graph: str, scope: str) -> dic
         "runs": runs,
         "calls": calls,
         "outcome": report.outcome,
-        "wall_s": usage.wall_s,
-        "cpu_s": usage.cpu_s,
-        "growth_mb": usage.growth_mb,
-        "start_mb": usage.start_mb,
+        **usage.figures(),
     }
 
 

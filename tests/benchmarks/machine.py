@@ -41,6 +41,15 @@ class Usage:
         self.growth_mb = _status_mb("VmHWM") - self.start_mb
         return self
 
+    def figures(self) -> dict[str, float]:
+        """The figures as plain values, for a pipe."""
+        return {
+            "wall_s": self.wall_s,
+            "cpu_s": self.cpu_s,
+            "start_mb": self.start_mb,
+            "growth_mb": self.growth_mb,
+        }
+
 
 def _cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -22,6 +22,9 @@ APPLICATION = "acme"
 PRINCIPAL = "Unassigned App"
 """The application of the simulated tenant to which nobody is assigned from the start."""
 
+NO_PRINCIPAL = "11111111-1111-1111-1111-111111111111"
+"""For benchmarks that read no assignments."""
+
 
 def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_size: int) -> None:
     """Serves a tenant, on request with a direct assignment of every user; announces URL and service principal."""
