@@ -5,9 +5,9 @@ The list is read in step 2 and only acted on when it was read to its end. Unchan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.clock import write_instant
 from shared.config.applications import Application
@@ -56,6 +56,8 @@ class AssignmentList:
 
     listed: Listed
     digests: dict[str, str]
+    read_at: datetime
+    """When the read began: a mark is confirmed by a list that was asked for long enough after it was set."""
 
 
 class AssignmentPages:
@@ -67,14 +69,14 @@ class AssignmentPages:
         self._groups = groups
         self._confirm_after = confirm_after
 
-    async def read_list(self, application: Application) -> AssignmentList:
+    async def read_list(self, application: Application, *, now: datetime) -> AssignmentList:
         """Read all assignments to the end (step 2). Raises GraphError; 403 and 404 are never an empty list (T9)."""
         service_principal = await self._graph.read_service_principal(application.service_principal_id)
         collector = AssignmentCollector(read_app_roles(service_principal))
         async for page in self._graph.list_assignments(application.service_principal_id):
             collector.add(page)
         listed = collector.listed()
-        return AssignmentList(listed=listed, digests=digest_buckets(listed))
+        return AssignmentList(listed=listed, digests=digest_buckets(listed), read_at=now)
 
     def is_news(self, state: StreamState, application: Application, found: AssignmentList, now: str) -> bool:
         """Whether a complete read says anything not acted on yet: other content, or a mark that can be confirmed."""
@@ -88,15 +90,17 @@ class AssignmentPages:
     async def apply_list(self, run: PullRun, application: Application, found: AssignmentList, *, until: float) -> bool:
         """Steps 4 to 9 for everything the list changes; the round ends with it. False when the time was up first.
 
-        Every chunk is checkpointed, which keeps the lease; its rows count as unchanged when the list is compared again.
+        Every chunk is checkpointed, which keeps the lease, with the digests of the buckets that are done: they are not
+        looked at again when the run dies.
         """
         name = stream_name(application.name)
         state = run.checkpoint.stream(name)
-        now = run.clock.now()
+        now = found.read_at
         read_id = f"{run.checkpoint.epoch}"
         marked = dict(state.marked)
         parts = split_buckets(found.listed)
         waiting: list[AssignmentChange] = []
+        untold: set[str] = set()
         for bucket in self._changed_buckets(state, application, found, write_instant(now)):
             first, before = bucket_range(bucket)
             stored = await self._mirror.read_assigned(application.name, first=first, before=before)
@@ -110,12 +114,17 @@ class AssignmentPages:
             )
             marked.pop(bucket, None)
             if any(change.event is AssignmentEvent.MISSING for change in changes) or _still_marked(stored, changes):
-                marked[bucket] = write_instant(now + self._confirm_after)
+                marked[bucket] = write_instant(run.clock.now() + self._confirm_after)
             waiting += changes
+            untold.add(bucket)
             while len(waiting) >= _CHUNK:
                 chunk, waiting = waiting[:_CHUNK], waiting[_CHUNK:]
                 await self._apply_changes(run, application, chunk, read_id=read_id)
-                await run.save_page(name, state, run.numbers.last())
+                # What is left over belongs to the last bucket.
+                done = untold - ({bucket} if waiting else set())
+                untold -= done
+                state = replace(state, digests=_with_digests(state.digests, found.digests, done))
+                await run.save_page(name, replace(state, marked=marked))
                 if run.clock.monotonic() >= until:
                     return False
             await run.renew()
@@ -132,7 +141,7 @@ class AssignmentPages:
     def _changed_buckets(
         self, state: StreamState, application: Application, found: AssignmentList, now: str
     ) -> list[str]:
-        if state.principal != application.service_principal_id:
+        if state.principal and state.principal != application.service_principal_id:
             return sorted({GROUPS_BUCKET, *found.digests, *state.digests, *state.marked})
         changed = {
             bucket
@@ -186,6 +195,13 @@ class AssignmentPages:
             for user_id, known in zip(batch, facts, strict=True):
                 users[user_id] = await run.must_leave(application, known)
         return {application.name: users}
+
+
+def _with_digests(known: Mapping[str, str], found: Mapping[str, str], done: Iterable[str]) -> dict[str, str]:
+    """The digests with those of the buckets that are done taken over; a bucket that is empty now has none."""
+    settled = set(done)
+    kept = {bucket: value for bucket, value in known.items() if bucket not in settled}
+    return kept | {bucket: found[bucket] for bucket in settled if bucket in found}
 
 
 def _still_marked(stored: Mapping[str, Assignment], changes: Sequence[AssignmentChange]) -> bool:

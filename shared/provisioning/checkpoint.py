@@ -156,6 +156,10 @@ class Numbers:
         self.n += 1
         return make_number(self.epoch, self.n)
 
+    def before_first(self) -> Number:
+        """A number below all of this epoch and above all of the earlier ones."""
+        return make_number(self.epoch, 0)
+
     def last(self) -> Number:
         """The number used last; before the first one, a number below all of this epoch."""
         return make_number(self.epoch, self.n)

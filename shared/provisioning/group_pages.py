@@ -21,7 +21,7 @@ from shared.directory.delta import (
     read_links,
     read_member_ids,
 )
-from shared.directory.graph import Graph, GraphNotFound
+from shared.directory.graph import Graph, GraphNotFound, GraphUnavailable
 from shared.directory.mirror import (
     DIRECTORY,
     Mirror,
@@ -65,6 +65,7 @@ class GroupPages:
         tracked = [
             change for change, row in zip(changes, rows, strict=True) if row is not None and row.values.get("tracked")
         ]
+        unsettled = {row.key for row in rows if row is not None and not run.is_settled(_number(row))}
         for change in tracked:
             # Memberships come before the group's own row: that row's content hides a replayed page.
             await self._apply_members(run, change)
@@ -79,14 +80,15 @@ class GroupPages:
             if change in tracked and change.removal is not None:
                 await self._end_assignments(run, change.id, number)
                 await self._raise_members(run, change.id)
-            elif change in tracked and row is not None and row.values.get("removal"):
+            elif change in tracked and row is not None and (row.values.get("removal") or change.id in unsettled):
+                # Back, or brought back by a run that died before it could say so.
                 run.forget_group_digests()
 
     async def track(self, run: PullRun, group_id: str) -> None:
         """Read the whole membership of a group that was just assigned, write it and raise its members.
 
         Idempotent; a run that died in the middle is repeated, because the assignment is not checkpointed before. A
-        group that Graph does not know (yet) has no members.
+        group that nobody has shown us yet has no members; it is tracked, so that they come with it.
         """
         row = await self._mirror.read_group(group_id)
         if row is not None and row.values.get("tracked"):
@@ -96,8 +98,9 @@ class GroupPages:
             async for objects in self._graph.list_members(group_id):
                 await self._write_members(run, group_id, dict.fromkeys(read_member_ids(objects), True))
                 await run.renew()
-        except GraphNotFound:
-            return
+        except GraphNotFound as error:
+            if row is not None and not row.values.get("removal"):
+                raise GraphUnavailable("the members of a group that exists cannot be read yet") from error
         await run.write_mirror(DIRECTORY, {"group": [Operation.merge(group_id, {"tracked": True})]})
 
     async def sweep_unseen(self, run: PullRun) -> None:
@@ -124,7 +127,12 @@ class GroupPages:
                 groups[group_id] = replace(groups[group_id], gone=True)
 
     async def _apply_members(self, run: PullRun, change: GroupChange) -> None:
-        if change.contradictory:
+        pairs = {(change.id, user_id): member for user_id, member in change.members.items()}
+        contradictory = change.contradictory or any(
+            run.memberships.get(pair, now) != now for pair, now in pairs.items()
+        )
+        run.memberships.update(pairs)
+        if contradictory:
             await self._reread_members(run, change.id)
         elif change.members:
             members = list(change.members.items())
@@ -137,16 +145,23 @@ class GroupPages:
         try:
             async for objects in self._graph.list_members(group_id):
                 present.update(read_member_ids(objects))
+                await run.renew()
         except GraphNotFound:
             return
         known: dict[str, bool] = {}
+        unsettled: set[str] = set()
         async for rows in self._mirror.list_members(group_id):
             known.update({user_id: not row.values.get("gone", False) for user_id, row in rows})
+            unsettled.update(user_id for user_id, row in rows if not run.is_settled(_number(row)))
+            await run.renew()
         difference = {user_id: True for user_id in present if not known.get(user_id, False)}
         difference |= {user_id: False for user_id, member in known.items() if member and user_id not in present}
+        # Written by a run that may have died before it raised them (protocol H10b).
+        difference |= {user_id: user_id in present for user_id in unsettled}
         members = list(difference.items())
         for at in range(0, len(members), _MEMBER_BATCH):
             await self._write_members(run, group_id, dict(members[at : at + _MEMBER_BATCH]))
+            await run.renew()
 
     async def _write_members(self, run: PullRun, group_id: str, members: Mapping[str, bool]) -> None:
         """Steps 4 to 8 for memberships of one group: user id -> member or not."""
@@ -208,6 +223,10 @@ class GroupPages:
 
 def _state(run: PullRun) -> StreamState:
     return run.checkpoint.stream(STREAM)
+
+
+def _number(row: Row) -> str:
+    return str(row.values.get("number", ""))
 
 
 def _group_operation(change: GroupChange, row: Row | None, *, number: Number, state: StreamState) -> Operation | None:

@@ -53,6 +53,8 @@ class PullRun:
     """Applications in which this run staged somebody."""
     finished: dict[str, StreamState] = field(default_factory=dict)
     """Streams whose round ended: saved together, last, after the guard's release."""
+    memberships: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Group and user -> what this run read last about the membership: pages promise no order among each other."""
     _groups: dict[str, dict[str, Assignment]] = field(default_factory=dict)
 
     def start_attempt(self) -> Number:
@@ -143,21 +145,29 @@ class PullRun:
                 digests = {bucket: value for bucket, value in state.digests.items() if bucket != GROUPS_BUCKET}
                 self.checkpoint = self.checkpoint.with_stream(name, replace(state, digests=digests))
 
-    async def save_page(self, stream: str, state: StreamState, number: Number) -> None:
+    def is_settled(self, number: str) -> bool:
+        """Whether whatever was written under this number was also raised: by a complete run, or in this one."""
+        return number <= self.checkpoint.saved or number > self.numbers.before_first()
+
+    async def save_page(self, stream: str, state: StreamState) -> None:
         """Step 9: everything of this page is durable; move the stream and renew the lease. Raises LeaseLost."""
         moved = self.checkpoint.with_stream(stream, replace(state, saved_at=self.clock.now()))
-        await self._write(DurableWrite.CHECKPOINT, replace(moved, saved=number))
+        await self._write(DurableWrite.CHECKPOINT, moved)
 
     def finish_round(self, stream: str, state: StreamState) -> None:
         """Remember a stream whose round ended; its delta link is saved by `save_watermarks`, last of all."""
         self.finished[stream] = replace(state, saved_at=self.clock.now())
 
-    async def save_watermarks(self) -> None:
-        """Step 10: move the watermarks of all rounds that ended, and give the lease back."""
+    async def save_watermarks(self, *, complete: bool) -> None:
+        """Step 10: move the watermarks of all rounds that ended, and give the lease back.
+
+        The saved number moves only when the run was `complete`: it speaks for every stream, and a stream that was
+        interrupted, now or in an earlier run, may still have rows in the mirror that were never raised (H10b).
+        """
         moved = self.checkpoint
         for stream, state in self.finished.items():
             moved = moved.with_stream(stream, state)
-        saved = self.numbers.last() if self.finished else moved.saved
+        saved = self.numbers.last() if complete else moved.saved
         released = replace(moved, saved=saved, lease_token="", lease_until=None)
         self.checkpoint = await self._conditional(DurableWrite.WATERMARK, released)
 

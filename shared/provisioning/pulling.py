@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -20,14 +20,14 @@ from shared import telemetry
 from shared.clock import Clock, write_instant
 from shared.config.applications import Application, Applications
 from shared.config.provisioning_file import ScopeMode
-from shared.directory.delta import DeltaLinks, PageError
+from shared.directory.delta import DeltaLinks, PageError, read_links
 from shared.directory.graph import (
+    ForeignLink,
     Graph,
     GraphError,
     GraphNotFound,
     GraphRefused,
     GraphThrottled,
-    GraphUnavailable,
     SynchronizationReset,
 )
 from shared.directory.mirror import Mirror
@@ -49,6 +49,9 @@ LINK_LIFE = timedelta(days=6)
 
 LINK_REFRESH = timedelta(hours=1)
 """A link this old is replaced by the newer one of an empty page, so that it never ages in a quiet directory."""
+
+LOOK_AGAIN_S = 300.0
+"""How often a tick without changes looks whether another process quarantined an application."""
 
 RUN_BUDGET_S = 240.0
 """A run ends at a page boundary after this, far below the function's time-out; the next tick goes on."""
@@ -109,6 +112,8 @@ class Puller:
     new_id: Callable[[], str]
     takeover_slack: timedelta
     """How long after its end the lease of a silent puller is still respected: clocks differ."""
+    _looked_at: dict[str, float] = field(default_factory=dict)
+    """Application -> when its status was last read, on the monotonic clock."""
 
     async def pull(self, *, trace: str = "") -> PullReport:
         """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere."""
@@ -118,7 +123,7 @@ class Puller:
             return PullReport(outcome="waiting")
         try:
             firsts = await self._read_first_pages(checkpoint)
-            lists = await self._read_lists(checkpoint)
+            lists, unread = await self._read_lists(checkpoint)
         except GraphError as error:
             return await self._end_unread(checkpoint, error)
         reconfigured = self._reconfigured(checkpoint)
@@ -126,7 +131,7 @@ class Puller:
             return PullReport(outcome="nothing new")
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace)
-            outcome = await self._run(run, firsts, lists, reconfigured)
+            outcome = await self._run(run, firsts, lists, reconfigured, unread=unread)
         except StorageUnavailable:
             await self._give_back_lease(checkpoint)
             raise
@@ -184,10 +189,12 @@ class Puller:
         now = self.clock.now()
         usable = state.link and state.select == select and state.saved_at and now - state.saved_at < LINK_LIFE
         if usable:
+            # Whether the mirror holds nothing but what the round wrote is only known to the run that began the round.
+            state = replace(state, first=False)
             try:
                 page = await self.graph.read(state.link)
-            except SynchronizationReset:
-                telemetry.emit(telemetry.Event.DIRECTORY_RESET, stream=stream)
+            except (SynchronizationReset, ForeignLink) as error:
+                telemetry.emit(telemetry.Event.DIRECTORY_RESET, stream=stream, reason=str(error))
             else:
                 stale = state.saved_at is not None and now - state.saved_at >= LINK_REFRESH
                 is_news = bool(page.get("value")) or "@odata.nextLink" in page or bool(state.round) or stale
@@ -195,15 +202,19 @@ class Puller:
         started = start_round(state, round_id=self.new_id(), select=select)
         return FirstPage(stream=stream, state=started, page=await read_initial(properties), is_news=True)
 
-    async def _read_lists(self, checkpoint: Checkpoint) -> dict[str, AssignmentList]:
-        """Step 2 for assignments: the complete lists that say something new."""
+    async def _read_lists(self, checkpoint: Checkpoint) -> tuple[dict[str, AssignmentList], set[str]]:
+        """Step 2 for assignments: the complete lists that say something new, and whose list could not be read.
+
+        One application's trouble stops no other; only a throttled Graph ends the run.
+        """
         lists: dict[str, AssignmentList] = {}
+        unread: set[str] = set()
         now = write_instant(self.clock.now())
         for application in self.applications.enabled:
             if application.scope is not ScopeMode.ASSIGNED:
                 continue
             try:
-                found = await self.assignments.read_list(application)
+                found = await self.assignments.read_list(application, now=self.clock.now())
             except (GraphNotFound, GraphRefused) as error:
                 # Never an empty list: nobody loses access because a service principal could not be read.
                 telemetry.emit(
@@ -213,12 +224,32 @@ class Puller:
                     reason=str(error),
                 )
                 await self.states.impose_quarantine(application.name, UNREADABLE, str(error))
+                unread.add(application.name)
+                self._looked_at.pop(application.name, None)
                 continue
-            await self.states.lift_quarantine(application.name, reason=UNREADABLE)
+            except GraphThrottled:
+                raise
+            except GraphError as error:
+                telemetry.emit(_event_of(error), application=application.name, reason=str(error))
+                unread.add(application.name)
+                continue
+            await self._lift_quarantine(application.name)
             state = checkpoint.stream(stream_name(application.name))
             if self.assignments.is_news(state, application, found, now):
                 lists[application.name] = found
-        return lists
+        return lists, unread
+
+    async def _lift_quarantine(self, app: str) -> None:
+        """End the quarantine of a service principal that can be read again.
+
+        The state is only read when this process saw the trouble, and now and then because another one may have: a tick
+        without changes makes one storage call.
+        """
+        now = self.clock.monotonic()
+        if now < self._looked_at.get(app, float("-inf")) + LOOK_AGAIN_S:
+            return
+        await self.states.lift_quarantine(app, reason=UNREADABLE)
+        self._looked_at[app] = now
 
     def _reconfigured(self, checkpoint: Checkpoint) -> list[Application]:
         return [
@@ -265,20 +296,22 @@ class Puller:
         firsts: Sequence[FirstPage],
         lists: Mapping[str, AssignmentList],
         reconfigured: Sequence[Application],
+        *,
+        unread: Set[str],
     ) -> str:
         """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
         until = self.clock.monotonic() + RUN_BUDGET_S
         blocked_s, outcome = 0.0, "pulled"
         try:
             await self._configure(run, reconfigured)
-            if not (
-                await self._run_streams(run, firsts, until=until) and await self._apply_lists(run, lists, until=until)
-            ):
-                outcome = "to be continued"
+            outcome = "to be continued"
+            if await self._run_streams(run, firsts, until=until):
+                outcome = await self._apply_lists(run, lists, until=until)
         except GraphThrottled as error:
             blocked_s, outcome = error.retry_after_s, "throttled"
             telemetry.emit(telemetry.Event.DIRECTORY_THROTTLED, retry_after_s=blocked_s)
-        except SynchronizationReset:
+        except SynchronizationReset as error:
+            telemetry.emit(telemetry.Event.DIRECTORY_RESET, reason=str(error))
             run.finished.clear()
             outcome = "reset"
             run.checkpoint = _without_links(run.checkpoint)
@@ -292,7 +325,7 @@ class Puller:
             await run.renew()
         await self.backlog.top_up(run)
         run.checkpoint = replace(run.checkpoint, blocked_until=self._blocked_until(blocked_s))
-        await run.save_watermarks()
+        await run.save_watermarks(complete=outcome == "pulled" and not unread)
         return outcome
 
     async def _run_streams(self, run: PullRun, firsts: Sequence[FirstPage], *, until: float) -> bool:
@@ -303,30 +336,46 @@ class Puller:
                 return False
         return True
 
-    async def _apply_lists(self, run: PullRun, lists: Mapping[str, AssignmentList], *, until: float) -> bool:
-        """Step 11 for every list that says something new; False when the time was up first."""
+    async def _apply_lists(self, run: PullRun, lists: Mapping[str, AssignmentList], *, until: float) -> str:
+        """Step 11 for every list that says something new; answers how that ended.
+
+        A group whose members cannot be read keeps its application waiting, and no other.
+        """
+        outcome = "pulled"
         for app, found in lists.items():
-            if not await self.assignments.apply_list(run, self.applications[app], found, until=until):
-                return False
-        return True
+            try:
+                if not await self.assignments.apply_list(run, self.applications[app], found, until=until):
+                    return "to be continued"
+            except (GraphThrottled, SynchronizationReset):
+                raise
+            except GraphError as error:
+                outcome = "unavailable"
+                telemetry.emit(_event_of(error), application=app, reason=str(error))
+        return outcome
 
     async def _run_stream(self, run: PullRun, first: FirstPage, pages: DeltaPages, *, until: float) -> bool:
         page, state, seen = first.page, first.state, set[str]()
         while True:
+            self._require_own(page)
             links = await pages.apply_page(run, page)
             if links.delta:
                 await pages.sweep_unseen(run)
                 run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False))
                 return True
-            self.graph.require_own(links.next)
             if links.next in seen:
-                raise GraphUnavailable(f"the {first.stream} stream links back to a page already read")
+                # Following it again would never end, at this run and at every later one.
+                raise SynchronizationReset(f"the {first.stream} stream links back to a page already read")
             seen.add(links.next)
             state = replace(state, link=links.next)
-            await run.save_page(first.stream, state, run.numbers.last())
+            await run.save_page(first.stream, state)
             if self.clock.monotonic() >= until:
                 return False
             page = await self.graph.read(links.next)
+
+    def _require_own(self, page: Mapping[str, Any]) -> None:
+        """Raise ForeignLink when a page leads to another host: neither followed nor stored."""
+        links = read_links(page)
+        self.graph.require_own(links.next or links.delta)
 
     async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.

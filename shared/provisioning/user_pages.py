@@ -120,7 +120,9 @@ class UserPages:
                 continue
             if await self._is_stale_return(earlier, change):
                 continue
-            user, values = _changed_user(earlier, change, number=number, round_id=round_id, whole=bool(round_id))
+            # Seen already in this round: the second sight says what changed since, and may leave relationships out.
+            whole = bool(round_id) and (earlier is None or earlier.round != round_id)
+            user, values = _changed_user(earlier, change, number=number, round_id=round_id, whole=whole)
             is_equal = earlier is not None and earlier.content == user.content
             if is_equal and earlier is not None and earlier.number <= run.checkpoint.saved:
                 if earlier.round == round_id:
@@ -207,5 +209,9 @@ def _changed_user(
 
 
 def start_round(state: StreamState, *, round_id: str, select: str) -> StreamState:
-    """A full round of a delta stream: the old link is void, its stamp is new."""
-    return replace(state, link="", round=round_id, first=not state.saved_at, select=select)
+    """A full round of a delta stream: the old link is void, its stamp is new.
+
+    It is the first one only if none was ever begun: one that died may have left users in the mirror who are gone since.
+    """
+    is_first = state.saved_at is None and not state.round
+    return replace(state, link="", round=round_id, first=is_first, select=select)
