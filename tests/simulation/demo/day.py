@@ -141,7 +141,11 @@ class Day:
 
     def _form_night_shift(self) -> str:
         """Makes a small group, assigned to PureCloud, of people who have no other way there."""
-        elsewhere = self._effective("purecloud") | self._effective("fortes")
+        elsewhere = {
+            user_id
+            for name in ("purecloud", "fortes")
+            for user_id in self._tenant.effective_users(self._principals[name], exclude_default_access=False)
+        }
         outsiders = [each for each in sorted(self._tenant.users) if each not in elsewhere and self._is_employee(each)]
         members = self._dice.sample(outsiders, min(3, len(outsiders)))
         self._used.update(members)
@@ -169,7 +173,9 @@ class Day:
         return bool(user["accountEnabled"]) and user["userType"] == "Member"
 
     def _effective(self, application: str) -> set[str]:
-        return set(self._tenant.effective_users(self._principals[application], exclude_default_access=True))
+        """Answers with those who have the role User: others may be refused by a vendor."""
+        effective = self._tenant.effective_users(self._principals[application], exclude_default_access=True)
+        return {user_id for user_id, roles in effective.items() if "User" in roles}
 
     def _directly_assigned(self, application: str) -> list[str]:
         """Answers with those who have an application through grants of their own and through no group."""

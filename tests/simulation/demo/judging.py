@@ -17,6 +17,9 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 DELETES_FOR_GOOD = frozenset({"purecloud", "clarizen"})
 """Whose profile removes the account of a person who is gone for good; the others switch it off."""
 
+ONLY_ROLE = {"clarizen": "User"}
+"""The one app role a vendor takes. Who has only others is refused before anything is sent, and has no account."""
+
 User = Mapping[str, Any]
 Resource = Mapping[str, Any]
 
@@ -129,11 +132,10 @@ class Judge:
 
     def entitled(self, application: str) -> dict[str, Expected]:
         """Answers with everybody who should have an active account now."""
-        effective = self._tenant.effective_users(self._principals[application], exclude_default_access=True)
         found: dict[str, Expected] = {}
-        for user_id in effective:
+        for user_id, roles in self._assigned(application).items():
             user = self._tenant.user(user_id)
-            if user["accountEnabled"]:
+            if _is_accepted(application, roles):
                 attributes = {words: value_of(user) for words, value_of in MAPPED[application].items()}
                 found[user_id] = Expected(
                     user_id=user_id,
@@ -142,6 +144,15 @@ class Judge:
                     attributes=attributes,
                 )
         return found
+
+    def refused(self, application: str) -> frozenset[str]:
+        """Answers with everybody whose roles the vendor does not take."""
+        assigned = self._assigned(application)
+        return frozenset(user_id for user_id, roles in assigned.items() if not _is_accepted(application, roles))
+
+    def _assigned(self, application: str) -> dict[str, frozenset[str]]:
+        effective = self._tenant.effective_users(self._principals[application], exclude_default_access=True)
+        return {user_id: roles for user_id, roles in effective.items() if self._tenant.user(user_id)["accountEnabled"]}
 
     def note(self) -> None:
         """All is quiet: whoever is entitled now has an account from here on."""
@@ -163,6 +174,10 @@ class Judge:
         is_purged = former.user_id not in self._tenant.users and former.user_id not in self._tenant.deleted_users
         wanted = Wanted.GONE if is_purged and application in DELETES_FOR_GOOD else Wanted.INACTIVE
         return Expected(user_id=former.user_id, user_name=former.user_name, wanted=wanted)
+
+
+def _is_accepted(application: str, roles: frozenset[str]) -> bool:
+    return application not in ONLY_ROLE or ONLY_ROLE[application] in roles
 
 
 def compare(application: str, expected: Iterable[Expected], resources: Iterable[Resource]) -> list[Difference]:

@@ -120,6 +120,10 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
             screen.say(f"[dim]weather that requests to {finding.title} met: {met}[/dim]")
     screen.chapter("What each vendor holds against what it should hold")
     screen.console.print(accounts_table(findings))
+    if any(finding.refused for finding in findings):
+        screen.say("[yellow]refused[/yellow]: assigned only with roles that the vendor does not take; nothing was sent")
+    if any(finding.held for finding in findings):
+        screen.say("[magenta]held[/magenta]: still active, until a person approves or the assignments come back")
     differences = [(finding.title, difference) for finding in findings for difference in finding.differences]
     for title, difference in differences[:MOST_DIFFERENCES]:
         screen.say(f"[red]{difference.kind}[/red] {title}: {difference.user_name}: {difference.text}")

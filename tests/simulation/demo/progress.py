@@ -47,7 +47,8 @@ class Progress:
     """The pending rows."""
     held_ids: frozenset[str] = frozenset()
     """People whose deprovisioning waits for a permit."""
-    failed_codes: frozenset[str] = frozenset()
+    failed_ids: frozenset[str] = frozenset()
+    """People whose account is escrowed."""
 
     @property
     def total(self) -> int:
@@ -88,7 +89,7 @@ async def read_progress(services: Services, application: str) -> Progress:
         status=state.status,
         waiting=tuple(found["pending"]),
         held_ids=frozenset(account.source_id for account in found["held"]),
-        failed_codes=frozenset(account.error_code for account in found["failed"]),
+        failed_ids=frozenset(account.source_id for account in found["failed"]),
         **{standing: len(accounts) for standing, accounts in found.items()},
     )
 

@@ -15,13 +15,16 @@ from tests.simulation.demo.verdict import Finding
 
 def accounts_table(findings: Sequence[Finding]) -> Table:
     """What each vendor holds against what it should hold."""
-    table = _table("Vendor", "active", "expected", "inactive", "expected", "wrong", "missing", "extra", "held", "")
+    table = _table(
+        "Vendor", "active", "expected", "inactive", "expected", "wrong", "missing", "extra", "refused", "held", ""
+    )
     for finding in findings:
         table.add_row(
             finding.title,
             *(str(finding.active), str(finding.expected_active)),
             *(str(finding.inactive), str(finding.expected_inactive)),
             *(_bad(finding.count(kind)) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
+            f"[yellow]{finding.refused}, expected[/yellow]" if finding.refused else "0",
             f"[magenta]{finding.held}, expected[/magenta]" if finding.held else "0",
             "[green]agrees[/green]" if finding.agrees else "[red]differs[/red]",
         )

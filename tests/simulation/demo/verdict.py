@@ -29,7 +29,8 @@ class Finding:
     expected_inactive: int
     held: int
     """People whose deprovisioning waits for a person's word, as it should."""
-    failed: int
+    refused: int
+    """People without an account because the vendor does not take their roles, as it should be."""
     spending: Spending
     violations: Sequence[Mapping[str, Any]]
     peak: int
@@ -90,28 +91,36 @@ async def _find_out_one(stage: Stage, judge: Judge, progress: Progress, *, title
         expected_active=wanted[Wanted.ACTIVE],
         expected_inactive=wanted[Wanted.INACTIVE],
         held=progress.held,
-        failed=progress.failed,
+        refused=progress.failed,
         spending=count_spending(journal),
         violations=violations,
         peak=peak,
         limit=limit,
         window_s=state["window_s"],
         differences=compare(name, expected, resources),
-        complaints=_complaints(progress, held=held, peak=peak, limit=limit),
+        complaints=_complaints(progress, held=held, refused=judge.refused(name), peak=peak, limit=limit),
     )
 
 
-def _complaints(progress: Progress, *, held: frozenset[str], peak: int, limit: int | None) -> list[str]:
+def _complaints(
+    progress: Progress, *, held: frozenset[str], refused: frozenset[str], peak: int, limit: int | None
+) -> list[str]:
     found = []
-    if progress.failed:
-        found.append(f"{progress.failed} accounts failed: {', '.join(sorted(progress.failed_codes))}")
+    if progress.failed_ids != refused:
+        found.append(
+            f"failed: {_named(progress.failed_ids - refused)}; not refused: {_named(refused - progress.failed_ids)}"
+        )
     if progress.held_ids != held:
-        found.append(f"{len(progress.held_ids)} people are held, {len(held)} should be")
+        found.append(f"held: {_named(progress.held_ids - held)}; not held: {_named(held - progress.held_ids)}")
     if progress.status != "Active":
         found.append(f"its status is {progress.status}")
     if limit is not None and peak > limit:
         found.append(f"{peak} requests in one window of the vendor's, {limit} are allowed")
     return found
+
+
+def _named(user_ids: frozenset[str]) -> str:
+    return ", ".join(sorted(user_ids)) or "nobody"
 
 
 async def read_log_tail(stage: Stage, *, lines: int = LOG_LINES) -> list[tuple[str, Mapping[str, Any]]]:
