@@ -162,7 +162,8 @@ class AssignmentPages:
             if change.key.startswith(GROUPS_BUCKET):
                 gone = change.event is AssignmentEvent.GONE
                 groups[change.key.removeprefix(GROUPS_BUCKET)] = Assignment(roles=change.roles, gone=gone)
-        await run.raise_accounts(number, await self._touched(run, application, events))
+        is_first = not run.checkpoint.stream(stream_name(application.name)).principal
+        await run.raise_accounts(number, await self._touched(run, application, events), unseen=is_first)
         for change in events:
             if change.key.startswith(GROUPS_BUCKET) and change.event in (
                 AssignmentEvent.ASSIGNED,
@@ -230,7 +231,7 @@ def _mirror_operations(
         }
         etag = change.stored.etag if change.stored else None
         operations.setdefault(assigned_partition(app), []).append(
-            Operation.replace(change.key, values, etag=etag) if etag else Operation.replace(change.key, values)
+            Operation.replace(change.key, values, etag=etag) if etag else Operation.insert(change.key, values)
         )
         user_id = change.key.removeprefix("user:")
         if user_id != change.key and change.event in (AssignmentEvent.ASSIGNED, AssignmentEvent.GONE):
