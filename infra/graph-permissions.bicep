@@ -1,0 +1,48 @@
+metadata name = 'Graph permissions of the provisioner'
+metadata description = 'Gives the app\'s identity what it reads from Microsoft Graph, and nothing that writes. A template of its own, because it needs a directory role and main.bicep does not.'
+
+// Who may deploy this: Privileged Role Administrator, or an application with AppRoleAssignment.ReadWrite.All and
+// Application.Read.All. Global cloud only.
+//
+// Bicep learns Graph's resources from an extension. Its address is not repeated here: Microsoft's quickstart for Bicep
+// templates of Microsoft Graph prints it. Put it beside this file, once, as bicepconfig.json:
+//
+//   {"extensions": {"microsoftGraphV1": "br:<address of bicep/extensions/microsoftgraph/v1.0>:1.0.0"}}
+//
+//   az deployment group create --resource-group <group> --template-file infra/graph-permissions.bicep \
+//     --parameters principalId=<output IDENTITY_PRINCIPAL_ID of main.bicep>
+//
+// The same without the extension, in a shell:
+//
+//   graph=$(az ad sp show --id 00000003-0000-0000-c000-000000000000 --query id --output tsv)
+//   for permission in User.Read.All GroupMember.Read.All Application.Read.All; do
+//     role=$(az ad sp show --id "$graph" --query "appRoles[?value=='$permission'].id | [0]" --output tsv)
+//     az rest --method post --url "https://graph.microsoft.com/v1.0/servicePrincipals/$graph/appRoleAssignedTo" \
+//       --body "{\"principalId\": \"<IDENTITY_PRINCIPAL_ID>\", \"resourceId\": \"$graph\", \"appRoleId\": \"$role\"}"
+//   done
+//
+// A second run answers that the permission exists already. A token lives for up to a day: restart the app to use a new one.
+
+extension microsoftGraphV1
+
+targetScope = 'resourceGroup'
+
+@description('Required. Object id of the app\'s identity: the output IDENTITY_PRINCIPAL_ID of main.bicep.')
+param principalId string
+
+// users/delta; groups/delta and members; appRoleAssignedTo and service principals.
+var permissions = [
+  'User.Read.All'
+  'GroupMember.Read.All'
+  'Application.Read.All'
+]
+
+resource graph 'Microsoft.Graph/servicePrincipals@v1.0' existing = {
+  appId: '00000003-0000-0000-c000-000000000000'
+}
+
+resource assignments 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [for permission in permissions: {
+  appRoleId: filter(graph.appRoles, role => role.value == permission)[0].id
+  principalId: principalId
+  resourceId: graph.id
+}]

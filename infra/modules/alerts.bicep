@@ -1,0 +1,194 @@
+metadata description = 'Who is told, and when. The queries read the events that shared/telemetry.py writes; tests/infra compares their names and fields.'
+
+import { tagSet } from '../types.bicep'
+
+@description('Required. Ends of the resource names.')
+param baseName string
+
+@description('Required. Region.')
+param location string
+
+@description('Required. Application Insights, whose logs the rules read.')
+param insightsId string
+
+@description('Required. Addresses that get an e-mail.')
+param emails string[]
+
+@description('Required. Accounts escrowed within an hour at one application before somebody is told.')
+param escrowsBeforeAlert int
+
+@description('Required. Tags of every resource.')
+param tags tagSet
+
+// Severity: 0 critical, 1 error, 2 warning. An alert about something that happened ends by itself when it did not happen
+// again; that it ended does not say that the cause is gone.
+var rules = [
+  {
+    name: 'quarantine-started'
+    title: 'An application is quarantined'
+    description: 'Nothing is pushed to it until a probe succeeds. The reason says what to mend: credentials, address, or what keeps failing.'
+    severity: 1
+    query: loadTextContent('../queries/quarantine-started.kql')
+    measure: 'quarantined'
+    dimensions: ['application', 'reason']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'deletions-held'
+    title: 'Deprovisioning is held'
+    description: 'More people would lose access than the guard allows. Check the directory, then approve or reject. Everything else goes on.'
+    severity: 1
+    query: loadTextContent('../queries/deletions-held.kql')
+    measure: 'held'
+    dimensions: ['application']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'account-poisoned'
+    title: 'A message failed five times'
+    description: 'A bug: expected failures never end here. The account row says which account, the exception is in the function\'s log.'
+    severity: 1
+    query: loadTextContent('../queries/account-poisoned.kql')
+    measure: 'poisoned'
+    dimensions: ['application']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'escrows-growing'
+    title: 'Many accounts cannot be provisioned'
+    description: 'Accounts are escrowed faster than single bad data explains. The code says why; each is tried again by itself.'
+    severity: 2
+    query: loadTextContent('../queries/escrows-growing.kql')
+    measure: 'escrowed'
+    dimensions: ['application']
+    operator: 'GreaterThan'
+    threshold: escrowsBeforeAlert
+    window: 'PT1H'
+    frequency: 'PT15M'
+  }
+  {
+    name: 'no-successful-cycle'
+    title: 'The directory was not read for 15 minutes'
+    description: 'No run of sync_directory ended well. directory.refused names a missing permission, directory.throttled a pause Graph asked for; no run at all: the app is down.'
+    severity: 1
+    query: loadTextContent('../queries/no-successful-cycle.kql')
+    measure: 'cycles'
+    dimensions: []
+    operator: 'LessThan'
+    threshold: 1
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'watermark-stale'
+    title: 'No round of changes was finished for a day'
+    description: 'Even in a quiet directory a round ends every hour. After seven days Graph forgets the links and everything is read again. A log alert sees two days at most, so this one comes after one.'
+    severity: 1
+    query: loadTextContent('../queries/watermark-stale.kql')
+    measure: 'rounds'
+    dimensions: []
+    operator: 'LessThan'
+    threshold: 1
+    window: 'P1D'
+    frequency: 'PT1H'
+  }
+  {
+    name: 'setting-missing'
+    title: 'A secret is missing'
+    description: 'An enabled application names a setting that is absent. It is quarantined; the others are not touched.'
+    severity: 1
+    query: loadTextContent('../queries/setting-missing.kql')
+    measure: 'missing'
+    dimensions: ['application', 'setting']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'functions-failing'
+    title: 'Functions fail'
+    description: 'Runs ended with an exception. Runs that the platform broke off while it took an instance away (exit code 143) do not count.'
+    severity: 2
+    query: loadTextContent('../queries/functions-failing.kql')
+    measure: 'failures'
+    dimensions: ['function']
+    operator: 'GreaterThan'
+    threshold: 5
+    window: 'PT15M'
+    frequency: 'PT15M'
+  }
+]
+
+resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${baseName}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    // At most 12 characters: it is the sender's name in the e-mail.
+    groupShortName: 'provisioner'
+    emailReceivers: [for (email, index) in emails: {
+      name: 'email-${index}'
+      emailAddress: email
+      useCommonAlertSchema: true
+    }]
+  }
+}
+
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
+  name: 'alert-${rule.name}-${baseName}'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: rule.title
+    description: rule.description
+    severity: rule.severity
+    enabled: true
+    scopes: [
+      insightsId
+    ]
+    evaluationFrequency: rule.frequency
+    windowSize: rule.window
+    // Tables have no columns before the first record arrived.
+    skipQueryValidation: true
+    autoMitigate: true
+    criteria: {
+      allOf: [
+        {
+          query: rule.query
+          timeAggregation: 'Total'
+          metricMeasureColumn: rule.measure
+          dimensions: map(rule.dimensions, dimension => {
+            name: dimension
+            operator: 'Include'
+            values: [
+              '*'
+            ]
+          })
+          operator: rule.operator
+          threshold: rule.threshold
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    actions: {
+      actionGroups: [
+        people.id
+      ]
+    }
+  }
+}]
