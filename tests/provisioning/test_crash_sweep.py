@@ -1,0 +1,100 @@
+"""The process dies before and after every durable write of every story, and the end is the same.
+
+First a story runs with a witness that lists its durable writes; then it runs again once for each of them, with other
+people, and is killed there. The message that was being handled comes back, the timer runs again after the lease.
+How many partitions a page of the mirror has depends on the people's ids, so its last writes may not happen every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.storage.durable_writes import DurableWrite, Moment
+from tests.provisioning.stories import Killer, Stage, Witness, open_stage
+from tests.provisioning.story_book import STORIES, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EXCLUDED = {
+    DurableWrite.SAVE_PARKED: "no code writes it: parking is saved by SAVE, with `applied` unchanged",
+}
+
+
+def witness_of(stage: Stage) -> Witness:
+    """A witness that sees whether something outside happened between two writes."""
+    return Witness(lambda: (len(stage.acme.journal), stage.delivered, stage.world.clock.elapsed))
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_crash_at_any_durable_write_ends_as_if_there_had_been_none(name: str, azurite: str) -> None:
+    story, scenery = STORIES[name]
+    async with open_stage(azurite, scenery) as stage:
+        witness = witness_of(stage)
+        wrong = {"undisturbed": await run(stage, story, witness)}
+
+        for at, point in enumerate(witness.distinct() if not wrong["undisturbed"] else []):
+            stage.redelivery_s = 600.0 * (at % 2)
+            killer = Killer(point)
+            wrong[str(point)] = await run(stage, story, killer)
+            if not killer.dead and point.write is not DurableWrite.MIRROR:
+                wrong[str(point)].append("the point was not reached")
+            if wrong[str(point)]:
+                break
+
+        assert {point: findings for point, findings in wrong.items() if findings} == {}
+
+
+async def test_every_durable_write_is_reached_by_a_story_or_excluded_for_a_reason(azurite: str) -> None:
+    reached: set[DurableWrite] = set()
+
+    for story, scenery in STORIES.values():
+        async with open_stage(azurite, scenery) as stage:
+            witness = witness_of(stage)
+            assert await run(stage, story, witness) == []
+            reached |= witness.reached()
+
+    assert set(DurableWrite) - reached == set(EXCLUDED)
+
+
+@pytest.mark.parametrize(
+    ("write", "moment", "consumes"),
+    [
+        (DurableWrite.MIRROR, Moment.AFTER, False),
+        (DurableWrite.RAISE, Moment.AFTER, False),
+        (DurableWrite.LEASE_AND_INTENT, Moment.AFTER, True),
+        (DurableWrite.SAVE, Moment.BEFORE, True),
+    ],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+async def test_a_process_killed_by_the_kernel_loses_nothing(
+    write: DurableWrite, moment: Moment, *, consumes: bool, azurite: str, tmp_path: Path
+) -> None:
+    async with open_stage(azurite, in_memory=False) as stage:
+        user_id = stage.hire()
+        if consumes:
+            await stage.sync()
+        queued = stage.world.queues.take() if consumes else None
+        task = stage.task() | {
+            "write": write.name,
+            "moment": moment.value,
+            "message": queued.message.encode() if queued else "",
+            "sent": str(tmp_path / "sent"),
+        }
+
+        died = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", "tests.provisioning.dying_process", json.dumps(task)], cwd=ROOT
+        )
+        if queued:
+            stage.world.queues.waiting.append(queued)
+        await stage.settle()
+
+        assert died.returncode == -signal.SIGKILL
+        assert await stage.findings() == []
+        assert stage.should_be_active(user_id)
