@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared import telemetry
 from shared.clock import Clock
@@ -334,13 +334,13 @@ class Reconciler:
         ready = await self.exporter.prepare(attempt)
         if not ready.ok:
             return await self.failures.end_unwritten(attempt, ready)
-        await self._wait_for_slot(attempt)
+        slot = await self._reserve_slot(attempt)
         outcome = await self._take_lease(attempt)
         if outcome is not None:
             return outcome
-        if not self._may_send(attempt):
+        if not (await self._enter_slot(attempt, slot) and self._may_send(attempt)):
             await self.rows.undo_intent(attempt.account, attempt.before)
-            return Outcome(kind=OutcomeKind.PUT_BACK, reason="lease_too_short", hidden_s=1.0)
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
         answer = await self.exporter.send(attempt)
         if answer.ok:
             return await self._save(attempt, answer)
@@ -360,12 +360,29 @@ class Reconciler:
         attempt.before, attempt.plan = closed, decision.plan
         return await self._write(attempt)
 
-    async def _wait_for_slot(self, attempt: Attempt) -> None:
+    async def _reserve_slot(self, attempt: Attempt) -> datetime | None:
         """Step 26. Raises RateLimited when it would take more than two seconds: nothing was written yet."""
         application = attempt.application
-        await self.limiter.wait_for_slot(
+        return await self.limiter.reserve(
             application.name, application.rate_limit.requests_per_second, first=attempt.first
         )
+
+    async def _enter_slot(self, attempt: Attempt, slot: datetime | None) -> bool:
+        """Step 28: the request leaves in its slot and at no other time (protocol T12).
+
+        The lease was written while the slot was still to come. If that took longer, another slot is waited for, under
+        the lease; False when there is none within two seconds.
+        """
+        application = attempt.application
+        if await self.limiter.enter(application.name, slot):
+            return True
+        try:
+            await self.limiter.wait_for_slot(
+                application.name, application.rate_limit.requests_per_second, first=attempt.first
+            )
+        except RateLimited:
+            return False
+        return True
 
     async def _take_lease(self, attempt: Attempt) -> Outcome | None:
         """Step 27: one conditional write says who is at it and what is about to be sent."""

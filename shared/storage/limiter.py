@@ -71,41 +71,44 @@ class Limiter:
 
         Raises RateLimited when that would take more than two seconds.
         """
+        deadline = self._clock.monotonic() + 2 * MAX_WAIT_S
+        while not await self.enter(app, await self.reserve(app, rate, first=first)):
+            if self._clock.monotonic() > deadline:
+                raise RateLimited(1.0)
+
+    async def reserve(self, app: str, rate: float | None, *, first: bool) -> datetime | None:
+        """Take a slot that begins within two seconds, for `enter`; None when there is no limit.
+
+        Raises RateLimited when there is no such slot.
+        """
         local = self._local.setdefault(app, _Local())
         now = self._clock.now()
         if local.blocked_until is not None and local.blocked_until > now + timedelta(seconds=MAX_WAIT_S):
             raise RateLimited((local.blocked_until - now).total_seconds())
         if rate is None:
-            await self._look(app, local)
-            if self._is_void(local, now):
-                assert local.blocked_until is not None
-                raise RateLimited((local.blocked_until - now).total_seconds())
-            return
+            return None
         deadline = self._clock.monotonic() + MAX_WAIT_S
         while True:
             slot = await self._take(app, local, rate, first=first)
-            now = self._clock.now()
-            if isinstance(slot, float):
-                # Somebody else has the next second: ask again when part of it is over, or give up.
-                if self._clock.monotonic() + slot > deadline:
-                    raise RateLimited(slot + MAX_WAIT_S)
-                await self._clock.sleep(max(slot, 0.05))
-                continue
-            wait = (slot - now).total_seconds()
-            if wait > MAX_WAIT_S:
-                raise RateLimited(wait)
-            if wait > 0:
-                await self._clock.sleep(wait)
-            if (self._clock.now() - slot).total_seconds() <= SKEW_S and not self._is_void(local, slot):
-                return
-            if self._clock.monotonic() > deadline + MAX_WAIT_S:
-                raise RateLimited(1.0)
+            if isinstance(slot, datetime):
+                wait = (slot - self._clock.now()).total_seconds()
+                if wait > MAX_WAIT_S:
+                    raise RateLimited(wait)
+                return slot
+            # Somebody else has the next second: ask again when part of it is over, or give up.
+            if self._clock.monotonic() + slot > deadline:
+                raise RateLimited(slot + MAX_WAIT_S)
+            await self._clock.sleep(max(slot, 0.05))
 
-    async def _look(self, app: str, local: _Local) -> None:
-        """Without a limit nothing is reserved; what others were told by the vendor is looked up once a second."""
-        if self._clock.monotonic() - local.looked_at >= LOOK_S:
-            local.looked_at = self._clock.monotonic()
-            await self._read(app, local)
+    async def enter(self, app: str, slot: datetime | None) -> bool:
+        """Wait until the slot begins; whether the request may be sent now. False: the slot is over, or void."""
+        if slot is None:
+            return True
+        wait = (slot - self._clock.now()).total_seconds()
+        if wait > 0:
+            await self._clock.sleep(wait)
+        late = (self._clock.now() - slot).total_seconds()
+        return late <= SKEW_S and not self._is_void(self._local.setdefault(app, _Local()), slot)
 
     def known_wait_s(self, app: str) -> float:
         """How long this process knows that nothing can be sent, without asking storage."""

@@ -1,0 +1,74 @@
+"""A request leaves in its slot and at no other time: what is written before it must not make it late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.storage.durable_writes import DurableWrite, Moment
+from shared.storage.limiter import SKEW_S
+from tests.simulation.tenant import Tenant
+from tests.simulation.vendors import AcmeSimulator
+from tests.world import HandClock, World, minimal_configuration, open_world
+
+RATE = 10.0
+
+
+def _world(azurite: str, prefix: str, folder: Path, clock: HandClock):
+    tenant = Tenant(1, 12)
+    principal = tenant.create_service_principal("Slots")
+    role = tenant.service_principals[principal]["appRoles"][0]["id"]
+    tenant.assign(principal, tenant.user_ids()[0], role)
+    return open_world(
+        folder,
+        azurite=azurite,
+        prefix=prefix,
+        tenant=tenant,
+        vendors={"app": AcmeSimulator(clock=lambda: clock.now().timestamp())},
+        configure=lambda vendors, _: minimal_configuration(
+            "app", vendors["app"], principal, more=f"rate_limit: {{requests_per_second: {RATE}}}"
+        ),
+        clock=clock,
+    )
+
+
+async def test_a_slot_that_is_over_is_not_entered(azurite: str, name_prefix: str, tmp_path: Path) -> None:
+    clock = HandClock()
+    async with _world(azurite, name_prefix, tmp_path, clock) as world:
+        limiter = world.services.limiter
+        slot = await limiter.reserve("app", RATE, first=False)
+        late = await limiter.reserve("app", RATE, first=False)
+
+        assert await limiter.enter("app", slot)
+        assert clock.now() == slot
+        clock.advance((late - clock.now()).total_seconds() + SKEW_S * 1.01)
+        assert not await limiter.enter("app", late)
+
+
+async def test_a_slow_lease_write_costs_another_slot_instead_of_a_late_request(
+    azurite: str, name_prefix: str, tmp_path: Path
+) -> None:
+    clock = HandClock()
+    entered: list[bool] = []
+
+    def stall(write: DurableWrite, moment: Moment) -> None:
+        if (write, moment) == (DurableWrite.LEASE_AND_INTENT, Moment.BEFORE):
+            clock.advance(0.3)
+
+    def watch(world: World) -> None:
+        enter = world.services.limiter.enter
+
+        async def watched(*slot: object) -> bool:
+            entered.append(await enter(*slot))  # type: ignore[arg-type]
+            return entered[-1]
+
+        world.services.limiter.enter = watched  # type: ignore[method-assign]
+
+    async with _world(azurite, name_prefix, tmp_path, clock) as world:
+        world.restart(stall)
+        watch(world)
+
+        await world.sync()
+        await world.deliver()
+
+        assert len(world.active("app")) == 1
+        assert entered == [True, False, True]
