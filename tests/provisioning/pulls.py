@@ -40,11 +40,6 @@ def kill_at(write: DurableWrite, moment: Moment = Moment.AFTER, *, occurrence: i
     return observe
 
 
-def all_users(app: str, vendor: Any, service_principal_id: str, more: str = "") -> str:
-    """The section of an application that takes everybody."""
-    return minimal_configuration(app, vendor, service_principal_id, f"scope: all\n{more}")
-
-
 @asynccontextmanager
 async def pulling(
     azurite: str,
