@@ -22,7 +22,7 @@ from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message
-from shared.storage.tables import Operation, Tables
+from shared.storage.tables import Operation, StorageConflict, Tables
 
 if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
@@ -94,4 +94,8 @@ class Housekeeper:
         )
         async for page in pages:
             expired = [Operation.delete(row.key, etag=row.etag) for row in page]
-            await self.tables.commit_all(DurableWrite.LOG, ACCOUNTS, app, expired)
+            try:
+                await self.tables.commit_all(DurableWrite.LOG, ACCOUNTS, app, expired)
+            except StorageConflict:
+                # Records never change: another run removed them. The next one looks again.
+                return
