@@ -231,9 +231,9 @@ class Stage:
                 return
         raise AssertionError("messages multiply")
 
-    async def keep_house(self) -> None:
-        """One run of housekeeping."""
-        await self.attempt(self.world.services.housekeeper.keep_house)
+    async def keep_house(self) -> bool:
+        """One run of housekeeping; whether it came to its end."""
+        return await self.attempt(self.world.services.housekeeper.keep_house) is not None
 
     async def settle(self) -> None:
         """Time passes, timers run, messages come back, until all has been quiet twice."""
@@ -248,8 +248,8 @@ class Stage:
                 self.world.clock.advance(max(ahead, 0.01))
                 continue
             self.world.clock.advance(1000.0)
-            await self.keep_house()
-            quiet = quiet + 1 if not self.world.queues.waiting else 0
+            ended = await self.keep_house()
+            quiet = quiet + 1 if ended and not self.world.queues.waiting else 0
             if quiet == 2:
                 return
         raise AssertionError("no rest: " + ", ".join(str(outcome) for outcome in self.outcomes[-5:]))
