@@ -1,0 +1,139 @@
+"""Where a tutorial says that the SCIM endpoint is: one URL, a URL with gaps, a few to choose from, or nothing.
+
+Tutorials are full of URLs; those that look like a SCIM endpoint, or stand in a sentence about the Tenant URL, count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shared.config.urls import AddressError, checked_url
+from shared.operations.tutorials.reading import Tutorial, slug
+
+_URL: Final = re.compile(
+    r"(?:https?://|\{\{?[^{}\n]{1,40}\}\}?/|<[^<>\n]{1,40}>/)"
+    r"(?:\{\{?[^{}\n]{1,40}\}\}?|<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\]|[^\s`\"'<>|()\[\]{},;*])+",
+    re.IGNORECASE,
+)
+_LINK_TARGET: Final = re.compile(r"\]\([^)]*\)")
+_GAP: Final = re.compile(r"\{\{?([^{}]+)\}\}?|<([^<>]+)>|\[([^\[\]]+)\]")
+_YOUR: Final = re.compile(r"(?<=[/.])(your[\w-]*|[A-Z]+(?:[_-][A-Z]+)+)(?=[/.:]|$)|(?<=//)(your[\w-]*|x{3,})(?=\.)")
+_DOCUMENT: Final = re.compile(
+    r"\.(?:md|html?|png|pdf|aspx|jpg)$|/(?:docs?|articles?|help|kb|hc|support)/", re.IGNORECASE
+)
+_NEVER: Final = re.compile(
+    r"^https?://[^/]*(?:microsoft\.com|microsoftonline\.com|azure\.com|aka\.ms|windows\.net|github\.com|ietf\.org)",
+    re.IGNORECASE,
+)
+_ABOUT: Final = re.compile(r"tenant url|scim (?:2\.0 )?(?:end ?point|base ?url|url)|base url", re.IGNORECASE)
+_SCIM_PATH: Final = re.compile(r"/scim\b|/scim2?\b|scim\.", re.IGNORECASE)
+_FLAG: Final = re.compile(r"[/?&]*\??aadoptscim\w*", re.IGNORECASE)
+_LABEL: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\*\*)?([^:|]{2,60}?)(?:\*\*)?\s*(?::|-|\u2013)(?:\*\*)?\s*`?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A URL that may be the endpoint."""
+
+    line: int
+    url: str
+    """Without a slash at the end; gaps as `{name}`."""
+    label: str
+    """What stands before it in a list; empty elsewhere."""
+    about: bool
+    """Whether the line speaks of the Tenant URL."""
+    flagged: bool
+    """Whether it ends in Entra's flag for correct PATCH requests."""
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Names of what has to be filled in."""
+        return tuple(dict.fromkeys(re.findall(r"\{([a-z_]+)\}", self.url)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """All that a tutorial says about where the endpoint is; everything empty when it says nothing."""
+
+    fixed: Address | None = None
+    template: Address | None = None
+    choices: tuple[Address, ...] = ()
+    refused: tuple[tuple[int, str], ...] = ()
+    """Line, and why a URL was not taken."""
+
+    @property
+    def flagged(self) -> bool:
+        """Whether Entra is told to use its RFC-conforming PATCH requests."""
+        found = (self.fixed, self.template, *self.choices)
+        return any(address.flagged for address in found if address is not None)
+
+
+def find_endpoint(tutorial: Tutorial) -> Endpoint:
+    """Where the SCIM endpoint is, as far as the text says."""
+    refused: list[tuple[int, str]] = []
+    found: dict[str, Address] = {}
+    for address in _addresses(tutorial):
+        problem = "" if address.gaps else _problem(address.url)
+        if problem:
+            refused.append((address.line, problem))
+        else:
+            found.setdefault(address.url.casefold(), address)
+    templates = [address for address in found.values() if address.gaps]
+    whole = [address for address in found.values() if not address.gaps]
+    labelled = [address for address in whole if address.label]
+    if len(labelled) > 1:
+        return Endpoint(choices=tuple(labelled), refused=tuple(refused))
+    best = max([*templates, *whole], key=lambda address: (address.about, -address.line), default=None)
+    if best is None:
+        return Endpoint(refused=tuple(refused))
+    if best.gaps:
+        return Endpoint(template=best, refused=tuple(refused))
+    return Endpoint(fixed=best, refused=tuple(refused))
+
+
+def _addresses(tutorial: Tutorial) -> Iterator[Address]:
+    for number, line in enumerate(tutorial.lines, start=1):
+        if "|" in line and line.lstrip().startswith("|"):
+            continue
+        text = _LINK_TARGET.sub("]", line.replace("\\", ""))
+        about = _ABOUT.search(text) is not None
+        for match in _URL.finditer(text):
+            url, flagged = _tidy(match.group())
+            if _counts(url, about=about):
+                label = _LABEL.match(text[: match.start()])
+                name = slug(re.sub(r"data ?cent(?:er|re)|tenant url|url|endpoint", "", label.group(1))) if label else ""
+                yield Address(line=number, url=url, label=name, about=about, flagged=flagged)
+
+
+def _tidy(url: str) -> tuple[str, bool]:
+    """The URL without what ends the sentence, with gaps in braces."""
+    url = url.rstrip(".:!?")
+    bare = _FLAG.sub("", url)
+    flagged = bare != url
+    bare = _GAP.sub(lambda found: "{" + _gap_name(next(filter(None, found.groups()))) + "}", bare)
+    bare = _YOUR.sub(lambda found: "{" + _gap_name(found.group()) + "}", bare)
+    if bare.startswith("{"):
+        bare = f"https://{bare}"
+    return bare.rstrip("/?&"), flagged
+
+
+def _gap_name(words: str) -> str:
+    name = "_".join(re.findall(r"[a-z]+", words.casefold())).removeprefix("your_").removeprefix("the_")
+    return (name or "tenant")[:40].strip("_")
+
+
+def _counts(url: str, *, about: bool) -> bool:
+    if _NEVER.match(url) or _DOCUMENT.search(url):
+        return False
+    return _SCIM_PATH.search(url.partition("://")[2]) is not None or (about and url.count("/") > 2)
+
+
+def _problem(url: str) -> str:
+    try:
+        checked_url(url, key="base_url")
+    except AddressError as error:
+        return f"the URL {url[:80]} was not taken: {error.expected}"
+    return ""
