@@ -17,6 +17,9 @@ from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Tables, split_text
 
 CHECKPOINT = "checkpoint"
+_PARTS = 30
+"""Properties the state may take: as many as a row of 1 MiB holds, enough for about sixty applications."""
+
 _PARTITION = "directory"
 _KEY = "streams"
 
@@ -113,7 +116,7 @@ class Checkpoints:
             "backlog": checkpoint.backlog,
         }
         values = {
-            **split_text("state", json.dumps(state, separators=(",", ":")), parts=16),
+            **split_text("state", json.dumps(state, separators=(",", ":")), parts=_PARTS),
             "lease_token": checkpoint.lease_token,
             "lease_until": _instant(checkpoint.lease_until),
         }
