@@ -1,0 +1,276 @@
+"""Property names and values of resources, against the models of Microsoft's azure-mgmt packages.
+
+The models are of one API version each, usually newer than the one a template names, so this finds misspelt and
+misplaced properties, wrong kinds of values and words that no enumeration has; not a property that came later than the
+version in the template.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from tree_sitter import Node
+
+from tests.infra.templates import Declaration, Finding, Template, body_of, literal, text_of, type_of_resource
+
+_ALWAYS = frozenset(["name", "parent", "scope", "dependsOn"])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a value may be."""
+
+    kind: str
+    """`any`, `str`, `int`, `bool`, `object` with `fields`, `map` or `list` with `element`."""
+    fields: Mapping[str, Shape] = field(default_factory=dict)
+    element: Shape | None = None
+    words: frozenset[str] = frozenset()
+    """The enumeration a string comes from; empty when it may be anything."""
+    model: type | None = None
+
+
+_ANY, _TEXT, _YES_OR_NO = Shape("any"), Shape("str"), Shape("bool")
+
+
+def _objects(**fields: Shape) -> Shape:
+    return Shape("object", fields)
+
+
+_CATEGORIES = Shape("list", element=_objects(category=_TEXT, categoryGroup=_TEXT, enabled=_YES_OR_NO))
+
+_OWN: dict[str, Shape] = {
+    # Not in today's azure-mgmt-monitor; written down from the REST reference.
+    "Microsoft.Insights/diagnosticSettings": _objects(
+        properties=_objects(workspaceId=_TEXT, logs=_CATEGORIES, metrics=_CATEGORIES)
+    ),
+    # Microsoft Graph's Bicep types come from its extension.
+    "Microsoft.Graph/servicePrincipals": _objects(appId=_TEXT),
+    "Microsoft.Graph/appRoleAssignedTo": _objects(appRoleId=_TEXT, principalId=_TEXT, resourceId=_TEXT),
+    # App settings: any name, always a text.
+    "Microsoft.Web/sites/config": _objects(properties=Shape("map", element=_TEXT)),
+}
+
+_MODELS = {
+    "Microsoft.Authorization/roleAssignments": ("authorization", "RoleAssignmentCreateParameters"),
+    "Microsoft.Insights/actionGroups": ("monitor", "ActionGroupResource"),
+    "Microsoft.Insights/components": ("applicationinsights", "ApplicationInsightsComponent"),
+    "Microsoft.Insights/scheduledQueryRules": ("monitor", "ScheduledQueryRuleResource"),
+    "Microsoft.Insights/workbooks": ("applicationinsights", "Workbook"),
+    "Microsoft.KeyVault/vaults": ("keyvault", "VaultCreateOrUpdateParameters"),
+    "Microsoft.ManagedIdentity/userAssignedIdentities": ("msi", "Identity"),
+    "Microsoft.Network/networkSecurityGroups": ("network", "NetworkSecurityGroup"),
+    "Microsoft.Network/privateDnsZones": ("privatedns", "PrivateZone"),
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks": ("privatedns", "VirtualNetworkLink"),
+    "Microsoft.Network/privateEndpoints": ("network", "PrivateEndpoint"),
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups": ("network", "PrivateDnsZoneGroup"),
+    "Microsoft.Network/virtualNetworks": ("network", "VirtualNetwork"),
+    "Microsoft.Network/virtualNetworks/subnets": ("network", "Subnet"),
+    "Microsoft.OperationalInsights/workspaces": ("loganalytics", "Workspace"),
+    "Microsoft.Storage/storageAccounts": ("storage", "StorageAccountCreateParameters"),
+    "Microsoft.Storage/storageAccounts/blobServices": ("storage", "BlobServiceProperties"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": ("storage", "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/queueServices": ("storage", "QueueServiceProperties"),
+    "Microsoft.Storage/storageAccounts/queueServices/queues": ("storage", "StorageQueue"),
+    "Microsoft.Storage/storageAccounts/tableServices": ("storage", "TableServiceProperties"),
+    "Microsoft.Storage/storageAccounts/tableServices/tables": ("storage", "Table"),
+    "Microsoft.Web/serverfarms": ("web", "AppServicePlan"),
+    "Microsoft.Web/sites": ("web", "Site"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ("web", "CsmPublishingCredentialsPoliciesEntity"),
+}
+
+_VERSIONS = {
+    "Microsoft.Authorization": {"2022-04-01"},
+    "Microsoft.Graph": {"v1.0"},
+    "Microsoft.Insights": {"2020-02-02", "2021-05-01-preview", "2023-01-01", "2023-06-01", "2023-12-01"},
+    "Microsoft.KeyVault": {"2023-07-01"},
+    "Microsoft.ManagedIdentity": {"2023-01-31"},
+    "Microsoft.Network": {"2020-06-01", "2024-01-01"},
+    "Microsoft.OperationalInsights": {"2023-09-01"},
+    "Microsoft.Storage": {"2023-05-01"},
+    "Microsoft.Web": {"2024-04-01"},
+}
+"""API versions that were seen in published templates. A typing mistake in a date is not found in any other way."""
+
+
+def check_resources(template: Template) -> Iterator[Finding]:
+    """Misspelt properties, wrong kinds of values, unknown types and versions."""
+    for declaration in template.of("resource").values():
+        kind, version = type_of_resource(declaration)
+        shape = _shape_of(kind)
+        if shape is None:
+            yield template.finding(declaration.node, f"{kind}: no such resource type, or the check does not know it yet")
+            continue
+        if version not in _VERSIONS[kind.partition("/")[0]]:
+            yield template.finding(declaration.node, f"{kind}@{version}: not an API version the check knows")
+        yield from _check_body(template, declaration, shape)
+
+
+def _check_body(template: Template, declaration: Declaration, shape: Shape) -> Iterator[Finding]:
+    body = body_of(declaration.node)
+    if body is None:
+        yield template.finding(declaration.node, f"{declaration.name} has no body")
+        return
+    allowed = {name: _ANY for name in _ALWAYS} | dict(_fields(shape))
+    if "Microsoft.Graph" in type_of_resource(declaration)[0]:
+        allowed = {name: _ANY for name in ("dependsOn",)} | dict(_fields(shape))
+    yield from _check_object(template, body, allowed, declaration.name)
+
+
+def _check_object(template: Template, node: Node, allowed: Mapping[str, Shape], where: str) -> Iterator[Finding]:
+    for entry in node.named_children:
+        if entry.type != "object_property":
+            continue
+        key, value = entry.named_children[0], entry.named_children[-1]
+        name = literal(key) if key.type == "string" else text_of(key)
+        if name not in allowed:
+            yield template.finding(entry, f"{where}.{name}: no such property")
+        else:
+            yield from _check_value(template, value, allowed[name], f"{where}.{name}")
+
+
+def _check_value(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
+    match node.type:
+        case "ternary_expression":
+            for branch in node.named_children[1:]:
+                yield from _check_value(template, branch, shape, where)
+        case "parenthesized_expression" | "interpolation":
+            yield from _check_value(template, node.named_children[0], shape, where)
+        case "for_statement":
+            if shape.kind not in ("list", "any"):
+                yield template.finding(node, f"{where}: expected {shape.kind}, not a list")
+            elif shape.element is not None:
+                yield from _check_value(template, node.named_children[-1], shape.element, where)
+        case "object" if shape.kind == "object":
+            yield from _check_object(template, node, _fields(shape), where)
+        case "object" if shape.kind == "map" and shape.element is not None:
+            for entry in node.named_children:
+                if entry.type == "object_property":
+                    yield from _check_value(template, entry.named_children[-1], shape.element, where)
+        case "array" if shape.kind == "list" and shape.element is not None:
+            for child in node.named_children:
+                yield from _check_value(template, child, shape.element, where)
+        case "object" | "array" | "string" | "number" | "boolean":
+            yield from _check_literal(template, node, shape, where)
+        case "call_expression" if text_of(node.named_children[0]) in ("union", "map"):
+            yield from _check_produced(template, node, shape, where)
+
+
+def _check_produced(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
+    """The objects that `union` puts together, or that `map` makes."""
+    arguments = node.named_children[-1].named_children
+    if text_of(node.named_children[0]) == "union":
+        for argument in arguments:
+            yield from _check_value(template, argument, shape, where)
+    elif shape.kind == "list" and shape.element is not None:
+        yield from _check_value(template, arguments[-1].named_children[-1], shape.element, where)
+
+
+def _check_literal(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
+    written = {"object": "object", "array": "list", "string": "str", "number": "int", "boolean": "bool"}[node.type]
+    expected = {"map": "object"}.get(shape.kind, shape.kind)
+    if expected not in ("any", written):
+        yield template.finding(node, f"{where}: expected {expected}, not {written}")
+    value = literal(node)
+    if shape.words and value is not None and value.lower() not in {word.lower() for word in shape.words}:
+        yield template.finding(node, f"{where}: {value!r} is none of {', '.join(sorted(shape.words))}")
+
+
+# --- The models -----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _shape_of(kind: str) -> Shape | None:
+    if kind in _OWN:
+        return _OWN[kind]
+    if kind not in _MODELS:
+        return None
+    package, name = _MODELS[kind]
+    models = importlib.import_module(f"azure.mgmt.{package}.models")
+    return Shape("object", model=getattr(models, name))
+
+
+def _fields(shape: Shape) -> Mapping[str, Shape]:
+    return shape.fields if shape.model is None else _fields_of_model(shape.model)
+
+
+@cache
+def _fields_of_model(model: type) -> dict[str, Shape]:
+    """The properties of a model as they are called in JSON."""
+    if hasattr(model, "_attribute_map"):
+        return _fields_of_old_model(model)
+    model({})  # Fills in the names.
+    fields: dict[str, Shape] = {}
+    for attribute, rest in model._attr_to_rest_field.items():  # type: ignore[attr-defined]
+        written = next((c.__annotations__[attribute] for c in model.__mro__ if attribute in _annotations(c)), "Any")
+        fields[rest._rest_name] = _shape_of_annotation(str(written), model)
+    return fields
+
+
+def _annotations(owner: type) -> Mapping[str, Any]:
+    return owner.__dict__.get("__annotations__", {})
+
+
+def _fields_of_old_model(model: type) -> dict[str, Shape]:
+    """The older generator flattens `properties.x` into one attribute and keeps the path."""
+    tree: dict[str, Any] = {}
+    hints = {name: str(each.annotation) for name, each in inspect.signature(model.__init__).parameters.items()}  # type: ignore[misc]
+    for attribute, entry in model._attribute_map.items():  # type: ignore[attr-defined]
+        *path, last = [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", entry["key"])]
+        place = tree
+        for part in path:
+            place = place.setdefault(part, {})
+        words = _shape_of_annotation(hints.get(attribute, ""), model).words
+        place[last] = _shape_of_old_type(entry["type"], model, words)
+    return {name: _closed(value) for name, value in tree.items()}
+
+
+def _closed(value: Any) -> Shape:
+    if isinstance(value, Shape):
+        return value
+    return Shape("object", {name: _closed(inner) for name, inner in value.items()})
+
+
+def _shape_of_old_type(written: str, model: type, words: frozenset[str]) -> Shape:
+    if written.startswith("["):
+        return Shape("list", element=_shape_of_old_type(written[1:-1], model, frozenset()))
+    if written.startswith("{"):
+        return Shape("map", element=_shape_of_old_type(written[1:-1], model, frozenset()))
+    simple = {"str": "str", "int": "int", "long": "int", "bool": "bool", "float": "int", "duration": "str"}
+    if written in simple:
+        return Shape(simple[written], words=words)
+    return _shape_of_name(written, model)
+
+
+def _shape_of_annotation(written: str, model: type) -> Shape:
+    written = written.strip()
+    optional = re.fullmatch(r"(?:typing\.)?Optional\[(.*)\]", written)
+    if optional:
+        return _shape_of_annotation(optional[1], model)
+    listed = re.fullmatch(r"(?:typing\.)?[Ll]ist\[(.*)\]", written)
+    if listed:
+        return Shape("list", element=_shape_of_annotation(listed[1], model))
+    mapped = re.fullmatch(r"(?:typing\.)?[Dd]ict\[str, (.*)\]", written)
+    if mapped:
+        return Shape("map", element=_shape_of_annotation(mapped[1], model))
+    named = re.search(r"_models\.(\w+)", written)
+    if named:
+        return _shape_of_name(named[1], model)
+    simple = {"str": "str", "int": "int", "bool": "bool", "float": "int"}
+    return Shape(simple[written]) if written in simple else _ANY
+
+
+def _shape_of_name(name: str, model: type) -> Shape:
+    package = model.__module__.rsplit(".", 1)[0]
+    found = getattr(importlib.import_module(package), name, None)
+    if found is None:
+        return _ANY
+    if issubclass(found, enum.Enum):
+        return Shape("str", words=frozenset(str(each.value) for each in found))
+    return Shape("object", model=found)
