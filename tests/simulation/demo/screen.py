@@ -111,7 +111,7 @@ def _bars(found: Sequence[Progress], paces: dict[str, Pace]) -> Table:
             f"[yellow]{progress.pending} pending[/yellow]" if progress.pending else "[dim]0 pending[/dim]",
             f"[red]{progress.failed} failed[/red]" if progress.failed else "[dim]0 failed[/dim]",
             f"[magenta]{progress.held} held[/magenta]" if progress.held else "",
-            f"{rate:.1f}/s" if progress.pending else "",
+            f"{rate:.1f}/s" if progress.pending and rate else "",
             f"{_left(progress, rate)} left" if progress.pending and rate else "",
         )
     return table

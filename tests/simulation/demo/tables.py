@@ -15,17 +15,16 @@ from tests.simulation.demo.verdict import Finding
 
 def accounts_table(findings: Sequence[Finding]) -> Table:
     """What each vendor holds against what it should hold."""
-    table = _table(
-        "Vendor", "active", "expected", "inactive", "expected", "wrong", "missing", "extra", "refused", "held", ""
-    )
+    table = _table("Vendor", "active", "inactive", "wrong", "missing", "extra", "refused", "held", "violations", "")
     for finding in findings:
         table.add_row(
             finding.title,
-            *(str(finding.active), str(finding.expected_active)),
-            *(str(finding.inactive), str(finding.expected_inactive)),
+            f"{finding.active} of {finding.expected_active}",
+            f"{finding.inactive} of {finding.expected_inactive}",
             *(_bad(finding.count(kind)) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
             f"[yellow]{finding.refused}, expected[/yellow]" if finding.refused else "0",
             f"[magenta]{finding.held}, expected[/magenta]" if finding.held else "0",
+            _bad(len(finding.violations)),
             "[green]agrees[/green]" if finding.agrees else "[red]differs[/red]",
         )
     return table
@@ -34,8 +33,8 @@ def accounts_table(findings: Sequence[Finding]) -> Table:
 def spending_table(findings: Sequence[Finding]) -> Table:
     """What it cost."""
     table = _table(
-        *("Vendor", "requests", "create", "update", "disable", "delete", "look up", "refused", "lost"),
-        *("per account", "violations", "peak / limit"),
+        *("Vendor", "requests", "create", "update", "disable", "delete", "look-up", "refused", "lost"),
+        *("per account", "peak"),
     )
     for finding in findings:
         spent = finding.spending
@@ -44,7 +43,6 @@ def spending_table(findings: Sequence[Finding]) -> Table:
             finding.title,
             *(str(count) for count in (*counts, spent.refused, spent.unanswered)),
             f"{finding.per_account:.1f}",
-            _bad(len(finding.violations)),
             _peak(finding),
         )
     return table
@@ -84,4 +82,5 @@ def _bad(count: int) -> str:
 
 def _peak(finding: Finding) -> str:
     window = "s" if finding.window_s == 1 else f"{finding.window_s:.0f} s"
-    return f"{finding.peak} / {finding.limit if finding.limit is not None else 'none'} per {window}"
+    limit = "" if finding.limit is None else f" of {finding.limit}"
+    return f"{finding.peak}{limit} / {window}"
