@@ -6,7 +6,7 @@ from `pending` in the rows, so nothing is lost when a message vanishes or was ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -107,6 +107,10 @@ def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
     return Due.FIRST if account.permit else Due.ORDINARY
 
 
+async def _nothing() -> None:
+    """Nothing to keep."""
+
+
 class Backlog:
     """Queues due rows, paced."""
 
@@ -140,9 +144,9 @@ class Backlog:
             if application is None or not application.enabled:
                 run.checkpoint = run.checkpoint.with_backlog(app, None)
                 continue
-            reached = await self._queue_from(application, cursor)
+            reached = await self._queue_from(application, cursor, after_page=run.renew)
             if reached is None and cursor:
-                reached = await self._queue_from(application, "")
+                reached = await self._queue_from(application, "", after_page=run.renew)
             run.checkpoint = run.checkpoint.with_backlog(app, reached)
             await run.renew()
 
@@ -155,8 +159,13 @@ class Backlog:
             queued[application.name] = self._queues.calls["send"] - before
         return queued
 
-    async def _queue_from(self, application: Application, cursor: str) -> str | None:
-        """Queue due rows after `cursor`; answers the key reached when the queue was full, None at the end."""
+    async def _queue_from(
+        self, application: Application, cursor: str, *, after_page: Callable[[], Awaitable[None]] = _nothing
+    ) -> str | None:
+        """Queue due rows after `cursor`; answers the key reached when the queue was full, None at the end.
+
+        `after_page` keeps the puller's lease while a slow storage is stamped and filled.
+        """
         state = await self._states.read(application.name)
         if state.is_stopped:
             return cursor
@@ -199,6 +208,7 @@ class Backlog:
             await self._queue(application.name, due, now)
             queued += len(due)
             room -= len(due)
+            await after_page()
             if room <= 0:
                 break
         if queued:
