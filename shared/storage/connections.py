@@ -21,6 +21,11 @@ _PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "con
 """Reads are tried three times within a second; writes once (`Tables.commit`), and the puller's lease outlasts both."""
 
 
+_EMULATOR_KEEP_ALIVE_S = 3.0
+"""Azurite ends a connection that was idle for five seconds. A request that is on its way then is lost, and writes are
+not repeated, so ours must give up first."""
+
+
 class StaticTokenCredential:
     """A fixed token, for a simulated tenant on loopback (settings refuse it elsewhere)."""
 
@@ -43,7 +48,8 @@ def connect_tables(settings: Settings) -> TableServiceClient:
 
     storage = settings.storage
     if storage.connection_string is not None:
-        return TableServiceClient.from_connection_string(_expanded(storage.connection_string), **_PATIENCE)
+        text = _expanded(storage.connection_string)
+        return TableServiceClient.from_connection_string(text, **_PATIENCE, **_transport(text))
     return TableServiceClient(storage.table_uri, credential=_identity(storage.client_id), **_PATIENCE)
 
 
@@ -53,7 +59,8 @@ def connect_queues(settings: Settings) -> QueueServiceClient:
 
     storage = settings.storage
     if storage.connection_string is not None:
-        return QueueServiceClient.from_connection_string(_expanded(storage.connection_string), **_PATIENCE)
+        text = _expanded(storage.connection_string)
+        return QueueServiceClient.from_connection_string(text, **_PATIENCE, **_transport(text))
     return QueueServiceClient(storage.queue_uri, credential=_identity(storage.client_id), **_PATIENCE)
 
 
@@ -66,6 +73,26 @@ def graph_credential(settings: Settings) -> Any:
 
 def _expanded(connection_string: str) -> str:
     return _AZURITE if "UseDevelopmentStorage=true" in connection_string else connection_string
+
+
+def _transport(connection_string: str) -> dict[str, Any]:
+    """The HTTP transport where the SDK's own does not fit."""
+    if "Endpoint=http://" not in connection_string:
+        return {}
+    from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+    from azure.core.pipeline.transport import AioHttpTransport
+
+    class EmulatorTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core resolves the name at run time
+        session: Any
+
+        async def open(self) -> None:
+            # A session belongs to an event loop, so it is made with the first request.
+            if self.session is None:
+                connector = TCPConnector(keepalive_timeout=_EMULATOR_KEEP_ALIVE_S)
+                self.session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+            await super().open()
+
+    return {"transport": EmulatorTransport()}
 
 
 def _identity(client_id: str | None) -> Any:
