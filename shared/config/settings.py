@@ -33,7 +33,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(problems))
 
 
-class MissingSecretError(Exception):
+class MissingSecretError(LookupError):
     """A setting that holds a secret is absent or its Key Vault reference did not resolve."""
 
     def __init__(self, name: str, reason: str) -> None:

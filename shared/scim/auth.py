@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.config.settings import MissingSecretError
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
 
@@ -53,6 +54,8 @@ def secret_of(setting: str, *, secret: SecretLookup, pattern: re.Pattern[str] = 
     """Answers with the content of a setting, without blanks around it. Raises `SecretProblemError`."""
     try:
         value = secret(setting).strip()
+    except MissingSecretError as error:
+        raise SecretProblemError(str(error)) from error
     except LookupError:
         value = ""
     if not value:
