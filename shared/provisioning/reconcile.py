@@ -344,7 +344,7 @@ class Reconciler:
         answer = await self.exporter.send(attempt)
         if answer.ok:
             return await self._save(attempt, answer)
-        if answer.kind is AnswerKind.CONFLICT:
+        if answer.kind is AnswerKind.CONFLICT and not attempt.plan.is_destructive:
             return await self._settle_conflict(attempt, answer)
         return await self.failures.end_written(attempt, answer)
 
