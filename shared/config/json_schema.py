@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile
 from shared.config.provisioning_file import ProvisioningFile
 
@@ -20,6 +25,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 def published_schemas() -> dict[str, str]:
     """File name -> text of every schema."""
+    _describe_attributes()
     provisioning = _schema(ProvisioningFile)
     provisioning["properties"]["defaults"] = _defaults(provisioning)
     return {
@@ -30,6 +36,36 @@ def published_schemas() -> dict[str, str]:
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": _DIALECT, **model.model_json_schema(mode="validation")}
+
+
+def _describe_attributes() -> None:
+    """Give every key the docstring below it as its description, and build the models anew with it."""
+    models = list(_models(ConfigurationModel))
+    for model in models:
+        for base in reversed(model.__mro__):
+            if issubclass(base, ConfigurationModel):
+                for name, text in _attribute_docstrings(base).items():
+                    model.model_fields[name].description = text
+    for model in models:
+        # In the order of their definition, so that each finds the parts it is made of described.
+        model.model_rebuild(force=True)
+
+
+def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    tree = ast.parse(inspect.getsource(sys.modules[model.__module__]))
+    (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model.__name__)
+    found: dict[str, str] = {}
+    for attribute, following in zip(definition.body, definition.body[1:], strict=False):
+        match attribute, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = inspect.cleandoc(text)
+    return found
 
 
 def _defaults(provisioning: dict[str, Any]) -> dict[str, Any]:

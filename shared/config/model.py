@@ -1,6 +1,10 @@
 """The base of everything read from a configuration file: frozen, and unknown keys are errors."""
 
+import os
 from typing import Annotated, Final
+
+# pydantic would look through every installed package for plugins of its own, with every cold start. There are none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
@@ -11,9 +15,14 @@ DAY_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}$"
 
 
 class ConfigurationModel(BaseModel):
-    """A part of a configuration file. An unknown key is a mistake, never a comment."""
+    """A part of a configuration file. An unknown key is a mistake, never a comment.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    A validator is built when something is validated, not for every class at import; a default is `model_construct()`,
+    for which none is built at all. Docstrings of attributes become descriptions in `json_schema` only: reading them
+    means parsing source code.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, str_strip_whitespace=True)
 
 
 def _is_no_secret(name: str) -> str:

@@ -266,16 +266,16 @@ class Profile(ConfigurationModel):
     """`not_scim`: recognised, and refused with a clear message."""
     read_on: str = ""
     """The day the facts were collected, YYYY-MM-DD."""
-    base_url: BaseUrl = BaseUrl()
+    base_url: BaseUrl = BaseUrl.model_construct()
     auth: tuple[AuthType, ...] = (AuthType.BEARER, AuthType.OAUTH2_CLIENT_CREDENTIALS)
-    credentials: Credentials = Credentials()
+    credentials: Credentials = Credentials.model_construct()
     users: ResourceProfile
     groups: ResourceProfile | None = None
     groups_by_default: bool = True
     """False: groups are provisioned only where the application says `groups: {enabled: true}`."""
-    roles: RoleRules = RoleRules()
-    rate_limit: RateLimit = RateLimit()
-    protocol: Protocol = Protocol()
-    documentation: Documentation = Documentation()
+    roles: RoleRules = RoleRules.model_construct()
+    rate_limit: RateLimit = RateLimit.model_construct()
+    protocol: Protocol = Protocol.model_construct()
+    documentation: Documentation = Documentation.model_construct()
     evidence: Mapping[str, Evidence] = {}
     """Dotted key of this file -> where that fact comes from."""

@@ -75,7 +75,7 @@ class Protocol(ConfigurationModel):
 
     content_type: Text = "application/scim+json"
     accept: Text = "application/scim+json, application/json"
-    patch: PatchDialect = PatchDialect()
+    patch: PatchDialect = PatchDialect.model_construct()
     etag: bool = False
     """True: the vendor returns versions and If-Match is sent with writes."""
     version_mismatch_status: int = 412

@@ -230,8 +230,8 @@ class MatchingEntry(ConfigurationModel):
 class ActionsEntry(ConfigurationModel):
     """Which writes are allowed, by resource."""
 
-    users: Actions = Actions()
-    groups: Actions = Actions()
+    users: Actions = Actions.model_construct()
+    groups: Actions = Actions.model_construct()
 
 
 class GroupsEntry(ConfigurationModel):
@@ -269,13 +269,13 @@ class ApplicationEntry(ConfigurationModel):
     """Default: the profile's word (true)."""
     scoping_filters: tuple[ScopingFilter, ...] = ()
     """Of several filters one is enough; inside a filter every clause must hold. None: everybody."""
-    mappings: Overrides = Overrides()
+    mappings: Overrides = Overrides.model_construct()
     """Mappings to add, replace or remove."""
-    attributes: ExtraAttributes = ExtraAttributes()
+    attributes: ExtraAttributes = ExtraAttributes.model_construct()
     """Attributes that the profile does not know."""
-    matching: MatchingEntry = MatchingEntry()
+    matching: MatchingEntry = MatchingEntry.model_construct()
     """How an existing account is found, in place of the profile's way."""
-    actions: ActionsEntry = ActionsEntry()
+    actions: ActionsEntry = ActionsEntry.model_construct()
     """Which writes are allowed."""
     groups: GroupsEntry | None = None
     """Default: provisioned where the profile has groups."""
@@ -285,13 +285,13 @@ class ApplicationEntry(ConfigurationModel):
     """Keys of the profile's role rules to replace."""
     protocol: Protocol | None = None
     """Keys of the profile's protocol to replace, for a server that behaves otherwise than assumed."""
-    deletion_guard: DeletionGuard = DeletionGuard()
+    deletion_guard: DeletionGuard = DeletionGuard.model_construct()
     """How many may lose access before a person is asked."""
-    deprovisioning: Deprovisioning = Deprovisioning()
+    deprovisioning: Deprovisioning = Deprovisioning.model_construct()
     """What happens to accounts of people who left."""
-    drift: Drift = Drift()
+    drift: Drift = Drift.model_construct()
     """Whether changes made at the vendor are looked for."""
-    notify: Notify = Notify()
+    notify: Notify = Notify.model_construct()
     """Who is told about quarantine and held deletions."""
 
     @field_validator("drift")
