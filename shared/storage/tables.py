@@ -9,6 +9,7 @@ Writes are sent once: a repeated conditional write that had landed answers 412, 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -27,7 +28,8 @@ TRANSACTION_LIMIT = 100
 TEXT_LIMIT = 32_000
 """Characters that one property holds with a margin under the service's 32 Ki UTF-16 units."""
 
-_TRANSACTION_CHARACTERS = 1_000_000
+_TRANSACTION_BYTES = 700_000
+"""A transaction may hold 4 MiB; one above 1 MiB blocks the event loop noticeably while it is sent."""
 
 _FORBIDDEN = frozenset('/\\#?%"')
 
@@ -50,7 +52,7 @@ class OperationKind(StrEnum):
     REPLACE = "replace"
     """The whole row; ETag as in MERGE."""
     DELETE = "delete"
-    """The row goes; absent is a conflict only with an ETag."""
+    """The row goes. One that is absent is a conflict in a transaction; alone it is done already, ETag or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,18 +285,23 @@ class Tables:
 
 
 def _batches(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
-    """Split into transactions, by count and by size (a transaction holds 4 MiB; a character may take 3 bytes)."""
+    """Split into transactions, by count and by size; neighbours at an even position stay together."""
     start, size = 0, 0
     for at in range(0, len(operations), 2):
-        pair = sum(
-            len(value) for step in operations[at : at + 2] for value in step.values.values() if isinstance(value, str)
-        )
-        if at > start and (at - start >= TRANSACTION_LIMIT or size + pair > _TRANSACTION_CHARACTERS):
+        pair = sum(_bytes_of(value) for step in operations[at : at + 2] for value in step.values.values())
+        if at > start and (at - start >= TRANSACTION_LIMIT or size + pair > _TRANSACTION_BYTES):
             yield operations[start:at]
             start, size = at, 0
         size += pair
     if start < len(operations):
         yield operations[start:]
+
+
+def _bytes_of(value: Any) -> int:
+    """What a column takes in a request: the SDK writes every character outside ASCII as `\\uXXXX`."""
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(json.dumps(value))
 
 
 async def gather_all(awaitables: Sequence[Any]) -> list[Any]:
