@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as ScreenTable
 
 
@@ -26,7 +27,8 @@ def show(table: Table, console: Console) -> None:
     for at, column in enumerate(table.columns):
         screen.add_column(column, justify="right" if at else "left")
     for row in table.rows:
-        screen.add_row(*row)
+        # Expressions hold brackets, which Rich would take for markup.
+        screen.add_row(*map(escape, row))
     console.print(screen)
 
 
