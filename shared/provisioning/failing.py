@@ -20,7 +20,7 @@ from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.exporting import ClientOf, priority_of
 from shared.provisioning.failure_window import FailureWindows
 from shared.provisioning.matching import Found, Verdict
-from shared.provisioning.planning import ProvisioningAction
+from shared.provisioning.planning import CONTENT_REFUSED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogStatus
 from shared.provisioning.retrying import LATER_MESSAGE_LIMIT_S, escrow_until, later_delay_s
 from shared.rules.failures import InvalidData
@@ -86,7 +86,8 @@ class Failures:
             await self._obey_retry_after(attempt, answer)
             return await self._later(attempt, answer, leased=True)
         plan = attempt.plan
-        if plan is not None and plan.action is ProvisioningAction.DISABLE and plan.asserts and plan.state is not None:
+        whole = plan is not None and plan.action is ProvisioningAction.DISABLE and plan.asserts and plan.state is not None
+        if whole and answer.error_code in CONTENT_REFUSED:
             # The whole state was refused; the next try sends only what takes the access away.
             return await self._later(attempt, answer, leased=True)
         return await self._escrow(attempt, answer.error_code, answer.detail, leased=True, answer=answer)

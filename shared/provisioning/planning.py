@@ -207,7 +207,7 @@ def _plan_disable(
     )
 
 
-_CONTENT_REFUSED = frozenset(
+CONTENT_REFUSED = frozenset(
     {
         ErrorCode.BAD_REQUEST,
         ErrorCode.UNPROCESSABLE,
@@ -215,13 +215,16 @@ _CONTENT_REFUSED = frozenset(
         ErrorCode.SINGLE_VALUE_ONLY,
         ErrorCode.MISSING_VALUES,
         ErrorCode.INVALID_DOMAIN,
+        ErrorCode.CONFLICT,
+        ErrorCode.LICENSE_LIMIT,
     }
 )
+"""Clear refusals of something in the request, which a smaller request may avoid."""
 
 
 def was_refused(account: Account) -> bool:
     """Whether the last attempt at what is wanted now was refused for its content."""
-    return account.tried == account.wanted and account.attempts > 0 and account.error_code in _CONTENT_REFUSED
+    return account.tried == account.wanted and account.attempts > 0 and account.error_code in CONTENT_REFUSED
 
 
 def _to_clear(account: Account, state: Mapping[str, JSON], mapped: MappedAccount) -> tuple[str, ...]:
