@@ -86,7 +86,9 @@ class Failures:
             await self._obey_retry_after(attempt, answer)
             return await self._later(attempt, answer, leased=True)
         plan = attempt.plan
-        whole = plan is not None and plan.action is ProvisioningAction.DISABLE and plan.asserts and plan.state is not None
+        whole = (
+            plan is not None and plan.action is ProvisioningAction.DISABLE and plan.asserts and plan.state is not None
+        )
         if whole and answer.error_code in CONTENT_REFUSED:
             # The whole state was refused; the next try sends only what takes the access away.
             return await self._later(attempt, answer, leased=True)
