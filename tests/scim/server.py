@@ -50,6 +50,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     then_reset: bool = False
+    then_drip: bytes = b""
+    """Sent every 50 ms after the reply, for ever."""
 
     def encoded(self) -> bytes:
         if self.raw is not None:
@@ -136,6 +138,10 @@ async def _converse(
             reply = await reply
         writer.write(reply.encoded())
         await writer.drain()
+        while reply.then_drip:
+            await asyncio.sleep(0.05)
+            writer.write(reply.then_drip)
+            await writer.drain()
         if reply.then_reset:
             writer.transport.abort()
             return

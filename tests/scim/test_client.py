@@ -7,11 +7,14 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.scim.answers import AnswerKind
+from shared.scim.auth import SecretCredentials
 from shared.scim.client import RequestPriority, ResourceType, ScimClient
 from shared.scim.error_catalogue import ErrorCode
+from shared.scim.transport import new_http_client
 from tests.scim.server import (
     FixedCredentials,
     Received,
@@ -180,8 +183,6 @@ async def test_a_write_without_an_answer_in_time_is_ambiguous_and_a_read_is_not(
 
 
 async def test_waiting_for_a_connection_of_our_own_pool_means_that_nothing_was_sent() -> None:
-    from shared.scim.transport import new_http_client
-
     async with serving(hang) as server, new_http_client(max_connections=1) as http:
         client = ScimClient(application(server.origin), credentials=FixedCredentials(), http=http, timeout_s=0.3)
         first, second = await asyncio.gather(client.delete(USER, "1"), client.delete(USER, "2"))
@@ -207,10 +208,10 @@ async def test_a_broken_connection_after_a_write_is_ambiguous_and_nothing_is_rep
 
 
 async def test_an_answer_that_drips_ends_at_the_deadline() -> None:
-    async def drip(_request: Received) -> Reply:
-        return Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    reply = Reply(raw=head, then_drip=b"1\r\n \r\n")
 
-    async with serving(drip) as server, client_of(server.origin, timeout_s=0.3) as client, asyncio.timeout(3):
+    async with serving(in_turn(reply)) as server, client_of(server.origin, timeout_s=0.3) as client, asyncio.timeout(3):
         answer = await client.read(USER, "1")
 
     assert (answer.kind, answer.error_code) == (AnswerKind.UNREACHABLE, ErrorCode.TIMEOUT)
@@ -221,7 +222,9 @@ async def test_an_answer_that_drips_ends_at_the_deadline() -> None:
     [
         pytest.param(Reply(body=b'{"id":"1","x":"' + b"x" * 3_000_000 + b'"}'), id="long"),
         pytest.param(
-            Reply(body=gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"}),
+            Reply(
+                body=gzip.compress(json.dumps(ANNA).encode() + b" " * 50_000_000), headers={"Content-Encoding": "gzip"}
+            ),
             id="small but unpacks long",
         ),
         pytest.param(Reply(body=b"\x1f\x8b broken", headers={"Content-Encoding": "gzip"}), id="packed wrongly"),
@@ -246,11 +249,60 @@ async def test_a_packed_answer_is_read() -> None:
 
 async def test_no_cookie_is_kept() -> None:
     reply = Reply(status=204, headers={"Set-Cookie": "session=1"})
-    async with serving(lambda _request: reply) as server, client_of(server.origin) as client:
+    async with serving(lambda _request: reply) as server, new_http_client() as http:
+        client = ScimClient(application(server.origin), credentials=FixedCredentials(), http=http)
         await client.delete(USER, "1")
         await client.delete(USER, "1")
 
     assert "cookie" not in server.requests[1].headers
+    assert list(http.cookies.jar) == []
+
+
+class StuckTransport(httpx.AsyncBaseTransport):
+    """Comes as far as an event of httpcore's trace, and no further."""
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.extensions["trace"](self.event, {})
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ("connection.start_tls.started", AnswerKind.UNREACHABLE),
+        ("http11.send_request_headers.started", AnswerKind.AMBIGUOUS),
+    ],
+)
+async def test_a_deadline_is_ambiguous_only_once_the_headers_may_have_left(event: str, kind: AnswerKind) -> None:
+    async with httpx.AsyncClient(transport=StuckTransport(event)) as http:
+        client = ScimClient(
+            application("https://vendor.example"), credentials=FixedCredentials(), http=http, timeout_s=0.1
+        )
+        answer = await client.delete(USER, "1")
+
+    assert answer.kind is kind
+
+
+async def test_a_replay_after_a_401_needs_a_slot_of_its_own() -> None:
+    passed: list[RequestPriority] = []
+
+    async def gate(priority: RequestPriority) -> None:
+        passed.append(priority)
+
+    settings = {"ONE": "old", "TWO": "new"}
+    credentials = SecretCredentials(
+        ["ONE", "TWO"], secret=settings.__getitem__, header="Authorization", prefix="Bearer "
+    )
+    replies = in_turn(Reply(status=401), Reply(status=204))
+    async with serving(replies) as server, client_of(server.origin, gate=gate, credentials=credentials) as client:
+        answer = await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+
+    assert answer.ok
+    assert passed == [RequestPriority.FIRST]
 
 
 async def test_a_look_up_gives_the_one_account_that_carries_the_value() -> None:

@@ -317,6 +317,14 @@ def test_the_operations(
     assert operations == expected
 
 
+def test_an_element_nobody_knows_about_is_made_to_exist_before_it_is_removed_through_its_filter() -> None:
+    addition = {"op": "add", "path": "emails", "value": [{"type": "work", "value": "a@x", "primary": True}]}
+
+    operations = full_patch({WORK: "a@x"}, dialect=RFC)
+
+    assert operations == [addition, {"op": "remove", "path": 'emails[type eq "work"]'}, addition]
+
+
 def test_members_are_removed_by_filter_so_that_strict_servers_do_not_empty_the_group() -> None:
     operations = member_operations(added=["a", "b"], removed=['c"d'], dialect=RFC)
 
