@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     try:
         code = asyncio.run(_until_interrupted(options, screen, folder))
     except (AzuriteNotStartedError, HostNotStartedError, VendorsNotStartedError, StillPendingError) as error:
-        screen.console.print(f"demo: {error}", style="red", markup=False)
+        screen.console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
     if code in (0, INTERRUPTED):
         shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -74,9 +74,9 @@ class Day:
             yield "another deleted person is purged for good"
         self._assign("fortes", self._group("Legal"))
         yield f"the group Legal ({len(self._tenant.members[self._group('Legal')])} people) is assigned to Fortes"
-        self._unassign("purecloud", self._night_shift)
-        left = len(self._tenant.members[self._night_shift])
-        yield f"the group {NIGHT_SHIFT} ({left} people) is no longer assigned to PureCloud"
+        if left := len(self._tenant.members[self._night_shift]):
+            self._unassign("purecloud", self._night_shift)
+            yield f"the group {NIGHT_SHIFT} ({left} people) is no longer assigned to PureCloud"
 
     def evening(self) -> Iterator[str]:
         """A mistake: every assignment of Fortes is removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ async def _scene(
 
 
 async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> None:
-    screen.chapter("The end of the provisioning log")
+    screen.chapter("The end of the provisioning log, skips left out")
     screen.console.print(log_table(await read_log_tail(stage)))
     screen.chapter("What it cost")
     screen.console.print(spending_table(findings))
@@ -139,15 +140,15 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
 
 
 async def _serve(stage: Stage, screen: Screen) -> None:
-    """Keeps everything running until Ctrl-C."""
+    """Keeps everything running until Ctrl-C, which is then no interruption: the verdict stays the exit code."""
     screen.chapter("Still running: Ctrl-C ends it")
-    screen.say(f"function app   {stage.host.url}")
-    screen.say(
-        f"Graph          {stage.graph.base_url}   control {stage.graph.base_url.removesuffix('/v1.0')}/_sim/state"
-    )
+    screen.say(f"function app           {stage.host.url}")
+    graph = stage.graph.base_url
+    screen.say(f"Graph, simulated       {graph}   control {graph.removesuffix('/v1.0')}/_sim/state")
     for connected in CONNECTED:
         vendor = stage.vendors.vendors[connected.name]
         screen.say(f"{connected.title:<22} {vendor['base_url']}   control {vendor['control_url']}/state")
-    screen.say(f"configuration  {stage.folder / 'provisioning.yaml'}")
-    screen.say(f"host log       {stage.host.log}")
-    await asyncio.Event().wait()
+    screen.say(f"configuration          {stage.folder / 'provisioning.yaml'}")
+    screen.say(f"host log               {stage.host.log}")
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()

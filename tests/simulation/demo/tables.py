@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -31,10 +31,10 @@ def accounts_table(findings: Sequence[Finding]) -> Table:
 
 
 def spending_table(findings: Sequence[Finding]) -> Table:
-    """What it cost."""
+    """What it cost; `each` is requests per account."""
     table = _table(
         *("Vendor", "requests", "create", "update", "disable", "delete", "look-up", "refused", "lost"),
-        *("per account", "peak"),
+        *("each", "peak"),
     )
     for finding in findings:
         spent = finding.spending
@@ -70,9 +70,10 @@ def log_table(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
 
 
 def _table(*headers: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=True, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, header_style="bold")
     for at, header in enumerate(headers):
-        table.add_column(header, justify="left" if at == 0 else "right", no_wrap=at == 0)
+        justify: Literal["left", "right"] = "left" if at == 0 else "right"
+        table.add_column(header, justify=justify, no_wrap=at in (0, len(headers) - 1))
     return table
 
 
@@ -81,6 +82,5 @@ def _bad(count: int) -> str:
 
 
 def _peak(finding: Finding) -> str:
-    window = "s" if finding.window_s == 1 else f"{finding.window_s:.0f} s"
-    limit = "" if finding.limit is None else f" of {finding.limit}"
-    return f"{finding.peak}{limit} / {window}"
+    limit = "" if finding.limit is None else f"/{finding.limit}"
+    return f"{finding.peak}{limit} in {finding.window_s:.0f} s"

@@ -124,10 +124,12 @@ def _named(user_ids: frozenset[str]) -> str:
 
 
 async def read_log_tail(stage: Stage, *, lines: int = LOG_LINES) -> list[tuple[str, Mapping[str, Any]]]:
-    """Answers with the last lines of the provisioning log of all applications, oldest first."""
+    """Answers with the last lines of all applications' provisioning logs that say more than a skip, oldest first."""
     found: list[tuple[str, Mapping[str, Any]]] = []
     for connected in CONNECTED:
-        pages = stage.services.tables.query(ACCOUNTS, connected.name, first="log:", before="log;", page_size=lines)
+        pages = stage.services.tables.query(
+            ACCOUNTS, connected.name, first="log:", before="log;", where="status ne 'skipped'", page_size=lines
+        )
         async for page in pages:
             found += [(connected.title, row.values) for row in page]
             break
