@@ -131,7 +131,7 @@ class Sender:
         if encoded is not None:
             headers["content-type"] = self._protocol.content_type
         if call.etag is not None and call.etag.isascii() and call.etag.isprintable():
-            headers["if-match"] = call.etag
+            headers["if-match"] = _entity_tag(call.etag)
         return HttpRequest(
             method=call.method, url=call.url, headers=headers, body=encoded, names_resource=call.names_resource
         )
@@ -157,6 +157,11 @@ def _rules_of(protocol: Protocol) -> RefusalRules:
         version_mismatch_status=protocol.version_mismatch_status,
         version_mismatch_code=protocol.version_mismatch_code,
     )
+
+
+def _entity_tag(version: str) -> str:
+    """A version as an entity tag: some servers write `meta.version` without the quotes their ETag header has."""
+    return version if version.startswith(('"', 'W/"')) or version == "*" else f'"{version}"'
 
 
 def _no_credentials() -> Response:
