@@ -13,6 +13,7 @@ from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, ResourceKind
 from shared.provisioning.attempt import Attempt, Outcome, OwnCode
+from shared.provisioning.exporting import priority_of
 from shared.provisioning.failing import Failures
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
@@ -21,8 +22,9 @@ from shared.provisioning.standing import Reason, judge_standing, needs_groups
 from shared.rules.attribute_paths import JSON
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer
+from shared.scim.client import ResourceType
 from shared.scim.error_catalogue import ErrorCode
-from shared.scim.patching import Difference
+from shared.scim.patching import Difference, read_attribute
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
 
@@ -132,7 +134,7 @@ class Names:
 
     async def _must_step_aside(self, attempt: Attempt, holder: _Holder) -> bool:
         """Whether we wait in a circle of which our row is the smallest."""
-        present = self._present_value(attempt).casefold()
+        present = (await self._present_value(attempt)).casefold()
         if not present or not attempt.account.target_id:
             return False
         circle = [attempt.account.key]
@@ -185,21 +187,28 @@ class Names:
         names = {path for path, _ in attempt.plan.mapped.matching}
         names |= {path for path in attempt.plan.change.set if path == "userName" or path.startswith("emails[")}
         first = attempt.plan.mapped.matching[0][0]
-        parked = f"{attempt.account.source_id}@parked.invalid"
+        parked, sent = f"{attempt.account.source_id}@parked.invalid", attempt.before.sent
         change: dict[str, JSON] = dict.fromkeys(sorted(names & {first, *attempt.plan.change.set}), parked)
         return Plan(
             action=ProvisioningAction.UPDATE,
             reason="parked",
-            state={**(attempt.before.sent or {}), **change},
+            # What is not known stays unknown: the next attempt asserts everything.
+            state={**sent, **change} if sent is not None and attempt.before.intent is None else None,
             change=Difference(set=change, removed=()),
             parks=True,
         )
 
-    def _present_value(self, attempt: Attempt) -> str:
-        plan, sent = attempt.plan, attempt.before.sent
-        if plan is None or plan.mapped is None or not plan.mapped.matching or sent is None:
+    async def _present_value(self, attempt: Attempt) -> str:
+        """The name our account has now: what was sent last or, where that is not certain, what the vendor holds."""
+        plan, sent, account = attempt.plan, attempt.before.sent, attempt.account
+        if plan is None or plan.mapped is None or not plan.mapped.matching or not account.target_id:
             return ""
-        return str(sent.get(plan.mapped.matching[0][0], ""))
+        path = plan.mapped.matching[0][0]
+        if sent is not None and attempt.before.intent is None:
+            return str(sent.get(path, ""))
+        client = self.failures.client_of(attempt.application)
+        there = await client.read(ResourceType.USER, account.target_id, priority=priority_of(attempt))
+        return str(read_attribute(there.resource, path) or "") if there.ok and there.resource is not None else ""
 
     def _value_of(self, attempt: Attempt, target: str) -> str:
         mapped = attempt.plan.mapped if attempt.plan else None
