@@ -1,0 +1,75 @@
+"""Accounts that were there before: adopted when they are certainly free or ours, never touched otherwise."""
+
+from __future__ import annotations
+
+from shared.provisioning.accounts import AccountState
+from shared.provisioning.attempt import OwnCode
+from shared.scim.error_catalogue import ErrorCode
+from tests.provisioning.stories import Scenery, open_stage
+from tests.simulation.vendors.options import VendorOptions
+
+
+async def test_a_free_account_is_claimed_before_its_first_write(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        [target] = stage.acme.seed([{"userName": "ann@contoso.example", "active": False}])
+        user_id = stage.hire(userPrincipalName="ann@contoso.example")
+
+        await stage.settle()
+
+        assert (await stage.account(user_id)).target_id == target
+        assert await stage.findings() == []
+        assert [entry.method for entry in stage.acme.journal] == ["GET", "PATCH"]
+
+
+async def test_an_account_with_somebody_elses_external_id_is_never_written(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        stage.seed_foreign("ann@contoso.example")
+        user_id = stage.hire(userPrincipalName="ann@contoso.example")
+
+        await stage.settle()
+
+        account = await stage.account(user_id)
+        assert (account.state, account.error_code) == (AccountState.ESCROWED, OwnCode.FOREIGN_ACCOUNT)
+        assert await stage.findings(excused={user_id}) == []
+        assert {entry.method for entry in stage.acme.journal} == {"GET"}
+
+
+async def test_two_hits_are_never_guessed_between(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(options=VendorOptions(user_name_unique=False))) as stage:
+        for _ in range(2):
+            stage.seed_foreign("ann@contoso.example", external_id=None)
+        user_id = stage.hire(userPrincipalName="ann@contoso.example")
+
+        await stage.settle()
+
+        assert (await stage.account(user_id)).error_code == ErrorCode.DUPLICATE_TARGETS
+        assert await stage.findings(excused={user_id}) == []
+
+
+async def test_a_rename_onto_a_foreign_account_ends_in_escrow_and_touches_nobody(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        stage.seed_foreign("ann@contoso.example")
+        user_id = await stage.provisioned(userPrincipalName="bob@contoso.example")
+        stage.rename(user_id, "ann")
+
+        await stage.settle()
+
+        account = await stage.account(user_id)
+        assert (account.state, account.error_code) == (AccountState.ESCROWED, OwnCode.FOREIGN_ACCOUNT)
+        assert await stage.keys("match") == {}
+        assert await stage.findings(excused={user_id}) == []
+
+
+async def test_an_account_the_vendor_cannot_find_yet_is_not_created_twice(azurite: str) -> None:
+    async with open_stage(
+        azurite, Scenery(options=VendorOptions(visible_after_s=200, user_name_unique=False))
+    ) as stage:
+        user_id = stage.hire(userPrincipalName="ann@contoso.example")
+        await stage.sync()
+        await stage.deliver()
+        stage.tenant.update(user_id, jobTitle="Astronaut")
+
+        await stage.settle()
+
+        assert await stage.findings() == []
+        assert [entry.method for entry in stage.acme.journal].count("POST") == 1
