@@ -117,6 +117,18 @@ async def test_a_patch_without_operations_is_not_sent() -> None:
     assert server.sent == []
 
 
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [('"42"', '"42"'), ("42", '"42"'), ('W/"3"', 'W/"3"'), ("*", "*")],
+    ids=["quoted", "as some resources have it", "weak", "any"],
+)
+async def test_a_version_is_sent_as_an_entity_tag(version: str, header: str) -> None:
+    async with serving(in_turn(Reply(status=204))) as server, client_of(server.origin) as client:
+        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], etag=version)
+
+    assert server.requests[0].headers["if-match"] == header
+
+
 async def test_a_version_is_sent_as_if_match_only_when_it_can_be() -> None:
     async with serving(in_turn(Reply(status=204), Reply(status=204))) as server, client_of(server.origin) as client:
         await client.patch(USER, "1", [{"op": "remove", "path": "title"}], etag='W/"3"')

@@ -253,21 +253,6 @@ async def test_fuze_ignoring_a_filter_gives_no_stranger() -> None:
         assert (lookup.hits, lookup.filter_ignored) == ((), True)
 
 
-async def test_the_version_in_a_resource_is_good_for_if_match_too() -> None:
-    async for connected in connected_to(PureCloudSimulator, "purecloud", None):
-        resource_id = await created(connected)
-        found = await connected.client.find(USER, "userName", ANNA["userName"])
-
-        answer = await connected.client.patch(
-            USER,
-            resource_id,
-            [{"op": "replace", "path": "title", "value": "T"}],
-            etag=found.hits[0]["meta"]["version"],
-        )
-
-        assert answer.ok
-
-
 async def test_a_stale_version_is_a_mismatch_at_purecloud() -> None:
     async for connected in connected_to(PureCloudSimulator, "purecloud", None):
         resource_id = await created(connected)
