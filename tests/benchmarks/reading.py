@@ -19,7 +19,7 @@ from typing import Any
 from shared.directory.delta import read_links, read_user_changes
 from shared.rules.source_user import select_properties
 from tests.benchmarks.machine import Usage
-from tests.benchmarks.separate import run_apart, serve_apart
+from tests.benchmarks.separate import run_apart, serve_apart, wait_for_end
 from tests.benchmarks.tables import Table, number
 from tests.benchmarks.tenants import NO_PRINCIPAL, new_services
 from tests.simulation.graph.people import draw_user
@@ -90,7 +90,7 @@ async def _run_reading(folder: Path, url: str) -> dict[str, Any]:
 
 
 def serve_pages(announce: Connection, users: int) -> None:
-    """Serves rendered pages until SIGTERM; announces the base URL."""
+    """Serves rendered pages until the other end of `announce` is closed; announces the base URL."""
     asyncio.run(_serve_pages(announce, users))
 
 
@@ -100,7 +100,8 @@ async def _serve_pages(announce: Connection, users: int) -> None:
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1.0"
     answers += render_pages(url, users)
     announce.send(url)
-    await server.serve_forever()
+    await asyncio.to_thread(wait_for_end, announce)
+    server.close()
 
 
 def render_pages(url: str, users: int) -> list[bytes]:

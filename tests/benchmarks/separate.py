@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,11 +18,12 @@ def run_apart(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-@contextmanager
+@contextlib.contextmanager
 def serve_apart(server: Callable[..., None], *arguments: Any) -> Iterator[str]:
     """Runs a server in a fresh process while the body runs; yields the URL that it announces first.
 
-    `server(announce, *arguments)` calls `announce.send(url)` and serves until SIGTERM.
+    `server(announce, *arguments)` calls `announce.send(url)` and serves until the other end of `announce` is closed,
+    which the end of this process does too, however it comes.
     """
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=server, args=(theirs, *arguments), daemon=True)
@@ -32,11 +32,11 @@ def serve_apart(server: Callable[..., None], *arguments: Any) -> Iterator[str]:
     try:
         yield ours.recv()
     finally:
-        process.terminate()
+        ours.close()
         process.join()
 
 
-def serve_until_ended(announce: Connection, url: str) -> None:
-    """Announces a server that runs in threads, and keeps its process until SIGTERM."""
-    announce.send(url)
-    signal.sigwait({signal.SIGTERM})
+def wait_for_end(announce: Connection) -> None:
+    """Returns when the process that started this one closed its end, or is gone."""
+    with contextlib.suppress(EOFError, OSError):
+        announce.recv()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import textwrap
 import urllib.request
 from multiprocessing.connection import Connection
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.composition import Services, load_services
-from tests.benchmarks.separate import serve_until_ended
+from tests.benchmarks.separate import wait_for_end
 from tests.simulation.graph import GraphSimulator
 from tests.simulation.graph.changes import AppRoleAssignment, Kind
 from tests.simulation.graph.people import opaque_id
@@ -28,7 +27,6 @@ NO_PRINCIPAL = "11111111-1111-1111-1111-111111111111"
 
 def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_size: int) -> None:
     """Serves a tenant, on request with a direct assignment of every user; announces URL and service principal."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     tenant = Tenant(1, users)
     principal = next(one for one in tenant.service_principals.values() if one["displayName"] == PRINCIPAL)
     if assigns_everyone:
@@ -45,7 +43,8 @@ def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_s
                 granted=0,
             )
     with GraphSimulator(tenant, page_size=page_size) as simulator:
-        serve_until_ended(announce, f"{simulator.base_url} {principal['id']}")
+        announce.send(f"{simulator.base_url} {principal['id']}")
+        wait_for_end(announce)
 
 
 def change_users(graph_url: str, *, count: int, skip: int) -> None:

@@ -11,12 +11,14 @@ from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.benchmarks.separate import wait_for_end
+
 ANSWERS_AFTER_S = 0.020
 _STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found"}
 
 
 def serve_vendor(announce: Connection) -> None:
-    """Serves until SIGTERM; announces the base URL."""
+    """Serves until the other end of `announce` is closed; announces the base URL."""
     asyncio.run(_serve(announce))
 
 
@@ -24,7 +26,8 @@ async def _serve(announce: Connection) -> None:
     accounts = Accounts()
     server = await asyncio.get_running_loop().create_server(lambda: _Exchange(accounts), "127.0.0.1", 0)
     announce.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/scim/v2")
-    await server.serve_forever()
+    await asyncio.to_thread(wait_for_end, announce)
+    server.close()
 
 
 class Accounts:
