@@ -16,6 +16,7 @@ from shared.config.provisioning_file import Deprovision
 from shared.directory.assignments import GROUPS_BUCKET
 from shared.directory.mirror import Assignment, Mirror, UserFacts
 from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account_key, raise_columns
+from shared.provisioning.backlog import UNLIMITED_RATE
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
 from shared.provisioning.planning import deprovision_policy
@@ -28,6 +29,9 @@ from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
 HANDFUL = 100
 """Accounts of one application that a run enqueues at once; the others only have their rows raised and are queued by the
 top-up. (A queue call costs as much as raising eight rows, and the platform scales out by queue length.)"""
+
+TICK_S = 60.0
+"""A run comes every minute: what it queues beyond that much of the vendor's rate would pile up."""
 
 Touched = dict[str, dict[str, bool]]
 """Application -> user id -> whether the pure rules now say that the account must be switched off."""
@@ -128,7 +132,10 @@ class PullRun:
         await self.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, app, operations)
 
     def _may_enqueue(self, app: str, count: int) -> bool:
-        return app not in self.checkpoint.backlog and self.queued[app] + count <= HANDFUL
+        """Whether a run may queue so many at once: no more than the vendor takes until the next one."""
+        rate = self.applications[app].rate_limit.requests_per_second or UNLIMITED_RATE
+        allowed = min(HANDFUL, int(rate * TICK_S))
+        return app not in self.checkpoint.backlog and self.queued[app] + count <= allowed
 
     def _raise_operations(self, number: Number, users: dict[str, bool], *, enqueue: bool) -> list[Operation]:
         """Rows and, beside each staged row and in its transaction, the marker by which the guard finds it."""
