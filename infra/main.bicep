@@ -22,7 +22,7 @@ param baseName string = 'scim'
 @description('Optional. Region of everything.')
 param location string = resourceGroup().location
 
-@description('Optional. Python of the app. Both are tested; 3.13 starts faster.')
+@description('Optional. Python of the app. 3.13 starts faster.')
 @allowed(['3.13', '3.12'])
 param pythonVersion string = '3.13'
 
@@ -48,7 +48,7 @@ param settings appSettings = {}
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageReplication string = 'Standard_ZRS'
 
-@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own. The deployer needs to be inside that network too, to put secrets into the vault and code into storage.')
+@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own. Whoever puts secrets into the vault must then be inside that network too.')
 param privateNetwork bool = false
 
 @description('Optional. Address space of that network; a /24 is enough.')

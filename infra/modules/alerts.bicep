@@ -121,7 +121,7 @@ var rules = [
     severity: 2
     query: loadTextContent('../queries/functions-failing.kql')
     measure: 'failures'
-    dimensions: ['function']
+    dimensions: ['function_name']
     operator: 'GreaterThan'
     threshold: 5
     window: 'PT15M'

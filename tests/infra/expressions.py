@@ -42,15 +42,11 @@ class Values:
     def of(self, node: Node, scope: Mapping[str, Any] | None = None) -> Any:
         """The value of an expression."""
         scope = scope or {}
+        if node.type in _LITERALS:
+            return _LITERALS[node.type](text_of(node))
         match node.type:
             case "string":
                 return self._string(node, scope)
-            case "number":
-                return int(text_of(node))
-            case "boolean":
-                return text_of(node) == "true"
-            case "null":
-                return None
             case "identifier":
                 return self._name(text_of(node), scope)
             case "parenthesized_expression":
@@ -78,9 +74,7 @@ class Values:
         if found is not None:
             return found
         return "".join(
-            str(self.of(child.named_children[0], scope))
-            if child.type == "interpolation"
-            else unescape(text_of(child))
+            str(self.of(child.named_children[0], scope)) if child.type == "interpolation" else unescape(text_of(child))
             for child in node.named_children
         )
 
@@ -151,6 +145,12 @@ def _union(*values: Any) -> Any:
         return list(dict.fromkeys(element for value in values for element in value))
     return {key: element for value in values for key, element in value.items()}
 
+
+_LITERALS: dict[str, Callable[[str], Any]] = {
+    "number": int,
+    "boolean": lambda text: text == "true",
+    "null": lambda _: None,
+}
 
 _KNOWN: dict[str, Callable[..., Any]] = {
     "concat": lambda *lists: [element for each in lists for element in each],

@@ -36,6 +36,16 @@ class Shape:
     model: type | None = None
 
 
+_WRITTEN = {
+    "object": "object",
+    "array": "list",
+    "for_statement": "list",
+    "string": "str",
+    "number": "int",
+    "boolean": "bool",
+}
+"""Syntax, and the kind of value it makes."""
+
 _ANY, _TEXT, _YES_OR_NO = Shape("any"), Shape("str"), Shape("bool")
 
 
@@ -105,7 +115,9 @@ def check_resources(template: Template) -> Iterator[Finding]:
         kind, version = type_of_resource(declaration)
         shape = _shape_of(kind)
         if shape is None:
-            yield template.finding(declaration.node, f"{kind}: no such resource type, or the check does not know it yet")
+            yield template.finding(
+                declaration.node, f"{kind}: no such resource type, or the check does not know it yet"
+            )
             continue
         if version not in _VERSIONS[kind.partition("/")[0]]:
             yield template.finding(declaration.node, f"{kind}@{version}: not an API version the check knows")
@@ -117,9 +129,8 @@ def _check_body(template: Template, declaration: Declaration, shape: Shape) -> I
     if body is None:
         yield template.finding(declaration.node, f"{declaration.name} has no body")
         return
-    allowed = {name: _ANY for name in _ALWAYS} | dict(_fields(shape))
-    if "Microsoft.Graph" in type_of_resource(declaration)[0]:
-        allowed = {name: _ANY for name in ("dependsOn",)} | dict(_fields(shape))
+    is_graph = type_of_resource(declaration)[0].startswith("Microsoft.Graph")
+    allowed = dict.fromkeys({"dependsOn"} if is_graph else _ALWAYS, _ANY) | dict(_fields(shape))
     yield from _check_object(template, body, allowed, declaration.name)
 
 
@@ -136,44 +147,49 @@ def _check_object(template: Template, node: Node, allowed: Mapping[str, Shape], 
 
 
 def _check_value(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
+    if node.type == "object" and shape.kind == "object":
+        yield from _check_object(template, node, _fields(shape), where)
+        return
+    parts, expected = _parts_of(node, shape)
+    for part in parts:
+        yield from _check_value(template, part, expected, where)
+    if not parts and node.type in _WRITTEN:
+        yield from _check_literal(template, node, shape, where)
+
+
+def _parts_of(node: Node, shape: Shape) -> tuple[list[Node], Shape]:
+    """The nodes that make up a value, and what each of them may be; none for a value that stands for itself."""
+    element = shape.element or _ANY
     match node.type:
         case "ternary_expression":
-            for branch in node.named_children[1:]:
-                yield from _check_value(template, branch, shape, where)
-        case "parenthesized_expression" | "interpolation":
-            yield from _check_value(template, node.named_children[0], shape, where)
-        case "for_statement":
-            if shape.kind not in ("list", "any"):
-                yield template.finding(node, f"{where}: expected {shape.kind}, not a list")
-            elif shape.element is not None:
-                yield from _check_value(template, node.named_children[-1], shape.element, where)
-        case "object" if shape.kind == "object":
-            yield from _check_object(template, node, _fields(shape), where)
-        case "object" if shape.kind == "map" and shape.element is not None:
-            for entry in node.named_children:
-                if entry.type == "object_property":
-                    yield from _check_value(template, entry.named_children[-1], shape.element, where)
-        case "array" if shape.kind == "list" and shape.element is not None:
-            for child in node.named_children:
-                yield from _check_value(template, child, shape.element, where)
-        case "object" | "array" | "string" | "number" | "boolean":
-            yield from _check_literal(template, node, shape, where)
-        case "call_expression" if text_of(node.named_children[0]) in ("union", "map"):
-            yield from _check_produced(template, node, shape, where)
+            return node.named_children[1:], shape
+        case "parenthesized_expression":
+            return node.named_children[:1], shape
+        case "for_statement" if shape.kind in ("list", "any"):
+            return node.named_children[-1:], element
+        case "array" if shape.kind == "list":
+            return [child for child in node.named_children if child.type != "comment"], element
+        case "object" if shape.kind == "map":
+            return [
+                entry.named_children[-1] for entry in node.named_children if entry.type == "object_property"
+            ], element
+        case "call_expression":
+            return _produced_by(node, shape)
+    return [], shape
 
 
-def _check_produced(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
+def _produced_by(node: Node, shape: Shape) -> tuple[list[Node], Shape]:
     """The objects that `union` puts together, or that `map` makes."""
-    arguments = node.named_children[-1].named_children
-    if text_of(node.named_children[0]) == "union":
-        for argument in arguments:
-            yield from _check_value(template, argument, shape, where)
-    elif shape.kind == "list" and shape.element is not None:
-        yield from _check_value(template, arguments[-1].named_children[-1], shape.element, where)
+    name, arguments = text_of(node.named_children[0]), node.named_children[-1].named_children
+    if name == "union":
+        return arguments, shape
+    if name == "map" and shape.kind == "list":
+        return arguments[-1].named_children[-1:], shape.element or _ANY
+    return [], shape
 
 
 def _check_literal(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
-    written = {"object": "object", "array": "list", "string": "str", "number": "int", "boolean": "bool"}[node.type]
+    written = _WRITTEN[node.type]
     expected = {"map": "object"}.get(shape.kind, shape.kind)
     if expected not in ("any", written):
         yield template.finding(node, f"{where}: expected {expected}, not {written}")
@@ -208,13 +224,13 @@ def _fields_of_model(model: type) -> dict[str, Shape]:
     model({})  # Fills in the names.
     fields: dict[str, Shape] = {}
     for attribute, rest in model._attr_to_rest_field.items():  # type: ignore[attr-defined]
-        written = next((c.__annotations__[attribute] for c in model.__mro__ if attribute in _annotations(c)), "Any")
+        written = next((_annotations(c)[attribute] for c in model.__mro__ if attribute in _annotations(c)), "Any")
         fields[rest._rest_name] = _shape_of_annotation(str(written), model)
     return fields
 
 
 def _annotations(owner: type) -> Mapping[str, Any]:
-    return owner.__dict__.get("__annotations__", {})
+    return inspect.get_annotations(owner)
 
 
 def _fields_of_old_model(model: type) -> dict[str, Shape]:

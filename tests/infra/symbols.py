@@ -20,19 +20,65 @@ from tests.infra.templates import (
 )
 
 _FUNCTIONS = frozenset(
-    """any array base64 bool cidrSubnet concat contains empty endsWith environment filter first flatten guid indexOf int
-    items join last length loadJsonContent loadTextContent loadYamlContent map max min objectKeys padLeft range
-    readEnvironmentVariable reduce replace resourceGroup resourceId skip sort split startsWith string subscription
-    subscriptionResourceId substring take tenant toLower toObject toUpper trim union uniqueString uri""".split()
+    [
+        "any",
+        "array",
+        "base64",
+        "bool",
+        "cidrSubnet",
+        "concat",
+        "contains",
+        "empty",
+        "endsWith",
+        "environment",
+        "filter",
+        "first",
+        "flatten",
+        "guid",
+        "indexOf",
+        "int",
+        "items",
+        "join",
+        "last",
+        "length",
+        "loadJsonContent",
+        "loadTextContent",
+        "loadYamlContent",
+        "map",
+        "max",
+        "min",
+        "objectKeys",
+        "padLeft",
+        "range",
+        "readEnvironmentVariable",
+        "reduce",
+        "replace",
+        "resourceGroup",
+        "resourceId",
+        "skip",
+        "sort",
+        "split",
+        "startsWith",
+        "string",
+        "subscription",
+        "subscriptionResourceId",
+        "substring",
+        "take",
+        "tenant",
+        "toLower",
+        "toObject",
+        "toUpper",
+        "trim",
+        "union",
+        "uniqueString",
+        "uri",
+    ]
 )
-_DECORATORS = frozenset(["allowed", "description", "export", "maxLength", "maxValue", "minLength", "minValue", "sealed"])
+_DECORATORS = frozenset(
+    ["allowed", "description", "export", "maxLength", "maxValue", "minLength", "minValue", "sealed"]
+)
 _TYPES = frozenset(["string", "int", "bool", "object", "array", "any"])
 _FILES = frozenset(["loadTextContent", "loadJsonContent", "loadYamlContent"])
-_ORDER = ("metadata", "targetScope", "param", "var", "existing", "resource", "module", "output", "type")
-_RUNTIME_SECRETS = ("listKeys", "listAccountSas", "listSecrets", "ConnectionString", "InstrumentationKey", "primaryKey")
-_SECRET_WORDS = ("password", "secret", "token", "apikey", "connectionstring")
-_NAMES_OF_SECRETS = frozenset(["secretSettings", "secretOfficers"])
-"""Parameters that say which secrets there are and who keeps them; their values are no secrets."""
 
 
 def check_symbols(template: Template) -> Iterator[Finding]:
@@ -42,13 +88,6 @@ def check_symbols(template: Template) -> Iterator[Finding]:
     yield from _check_unused(template)
     yield from _check_modules(template)
     yield from _check_elements(template)
-
-
-def check_style(template: Template) -> Iterator[Finding]:
-    """Descriptions, order of sections, and no secret where a deployment would keep it."""
-    yield from _check_descriptions(template)
-    yield from _check_order(template)
-    yield from _check_secrets(template)
 
 
 # --- Declared and used ----------------------------------------------------------------------------------------------
@@ -87,16 +126,16 @@ def _check_uses(template: Template) -> Iterator[Finding]:
 
 
 def _values(template: Template) -> dict[str, Declaration]:
-    return {
-        each.name: each for each in template.declarations if each.kind in ("param", "var", "resource", "module")
-    }
+    return {each.name: each for each in template.declarations if each.kind in ("param", "var", "resource", "module")}
 
 
 def _check_expression(template: Template, node: Node, scope: frozenset[str]) -> Iterator[Finding]:
     match node.type:
         case "identifier":
             if text_of(node) not in scope:
-                yield template.finding(node, f"{text_of(node)}: no parameter, variable, resource or module of this name")
+                yield template.finding(
+                    node, f"{text_of(node)}: no parameter, variable, resource or module of this name"
+                )
         case "call_expression":
             yield from _check_call(template, node, scope)
         case "member_expression":
@@ -207,7 +246,7 @@ def _check_parameters(template: Template, declaration: Declaration, module: Temp
         if node.type == "number" and written.rstrip("?") not in ("int", "any"):
             yield template.finding(node, f"module {declaration.name}: {name} is a {written}, not an int")
     for name, parameter in wanted.items():
-        if name not in given and _is_required(parameter):
+        if name not in given and is_required(parameter):
             yield template.finding(declaration.node, f"module {declaration.name}: {file} requires the parameter {name}")
 
 
@@ -224,11 +263,12 @@ def check_parameter_file(path: Path) -> Iterator[Finding]:
         if name not in wanted:
             yield assigned.finding(declaration.node, f"{using} has no parameter {name}")
     for name, parameter in wanted.items():
-        if _is_required(parameter) and name not in assigned.of("var"):
+        if is_required(parameter) and name not in assigned.of("var"):
             yield Finding(path=path, line=1, text=f"{using} requires the parameter {name}")
 
 
-def _is_required(parameter: Declaration) -> bool:
+def is_required(parameter: Declaration) -> bool:
+    """Whether a template does not work without this parameter."""
     written = text_of(parameter.type) if parameter.type else ""
     return parameter.value is None and not written.endswith("?")
 
@@ -245,47 +285,6 @@ def _check_elements(template: Template) -> Iterator[Finding]:
             continue
         for node in (node for child in body for node in walk(child) if node.type == "member_expression"):
             left, name = node.named_children[0], text_of(node.named_children[1])
-            if left.type == "identifier" and text_of(left) == _loop_names(names)[0]:
-                if not all(name in element for element in elements):
-                    yield template.finding(node, f"{text_of(node)}: not every element of {variable.name} has it")
-
-
-# --- Style ----------------------------------------------------------------------------------------------------------
-
-
-def _check_descriptions(template: Template) -> Iterator[Finding]:
-    for parameter in template.of("param").values():
-        written = parameter.decorators.get("description", "")
-        expected = "Required." if _is_required(parameter) else "Optional."
-        if not written.startswith((expected, "Conditional.")):
-            yield template.finding(parameter.node, f"parameter {parameter.name}: its description begins with {expected}")
-    for kind in ("output", "type"):
-        for declaration in template.of(kind).values():
-            if not declaration.decorators.get("description"):
-                yield template.finding(declaration.node, f"{kind} {declaration.name} has no description")
-
-
-def _check_order(template: Template) -> Iterator[Finding]:
-    latest = 0
-    for declaration in template.declarations:
-        place = _ORDER.index("existing" if declaration.is_existing else declaration.kind)
-        if place < latest:
-            yield template.finding(declaration.node, f"{declaration.name}: expected above, the order is {' - '.join(_ORDER)}")
-        latest = max(latest, place)
-
-
-def _check_secrets(template: Template) -> Iterator[Finding]:
-    for output in template.of("output").values():
-        written = text_of(output.value) if output.value is not None else ""
-        for word in _RUNTIME_SECRETS:
-            if word in written:
-                yield template.finding(output.node, f"output {output.name}: {word} would be kept with the deployment")
-    for parameter in template.of("param").values():
-        plain = parameter.name.lower().replace("_", "")
-        if "secure" in parameter.decorators or (
-            parameter.name not in _NAMES_OF_SECRETS and any(word in plain for word in _SECRET_WORDS)
-        ):
-            yield template.finding(parameter.node, f"parameter {parameter.name}: secrets go into the vault, not through here")
-    for node in walk(template.root):
-        if node.type == "call_expression" and text_of(node.named_children[-2]).split(".")[-1] in _RUNTIME_SECRETS:
-            yield template.finding(node, f"{text_of(node)}: keys are off, identities are used")
+            is_element = left.type == "identifier" and text_of(left) == _loop_names(names)[0]
+            if is_element and not all(name in element for element in elements):
+                yield template.finding(node, f"{text_of(node)}: not every element of {variable.name} has it")
