@@ -9,7 +9,7 @@ from typing import Final
 from shared.operations.tutorials import ImportedProfile, ImportReport, TutorialRefused, import_tutorial
 from shared.operations.tutorials.profile_text import flow
 
-_LARGEST_BYTES: Final = 4_000_000
+_LARGEST_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ def read_tutorial_file(path: Path) -> str:
     except OSError as error:
         raise TutorialRefused(f"{path} cannot be read ({error.strerror})", "Give a readable Markdown file") from error
     if content is None:
-        raise TutorialRefused("the file is larger than 4 MB", "Give the Markdown file of one tutorial")
+        raise TutorialRefused("the file is larger than 1 MB", "Give the Markdown file of one tutorial")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:

@@ -18,7 +18,7 @@ _URL: Final = re.compile(
     r"(?:\{\{?[^{}\n]{1,40}\}\}?|<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\]|[^\s`\"'<>|()\[\]{},;*])+",
     re.IGNORECASE,
 )
-_LINK_TARGET: Final = re.compile(r"\]\([^)]*\)")
+_LINK_TARGET: Final = re.compile(r"\]\([^()]{0,500}\)")
 _GAP: Final = re.compile(r"\{\{?([^{}]+)\}\}?|<([^<>]+)>|\[([^\[\]]+)\]")
 _YOUR: Final = re.compile(r"(?<=[/.])(your[\w-]*|[A-Z]+(?:[_-][A-Z]+)+)(?=[/.:]|$)|(?<=//)(your[\w-]*|x{3,})(?=\.)")
 _DOCUMENT: Final = re.compile(
@@ -28,6 +28,13 @@ _NEVER: Final = re.compile(
     r"^https?://[^/]*(?:microsoft\.com|microsoftonline\.com|azure\.com|aka\.ms|windows\.net|github\.com|ietf\.org)",
     re.IGNORECASE,
 )
+_READING: Final = re.compile(
+    r"^https?://(?:docs?|developers?|help|support|learn|knowledge|community|academy|status|portal|kb)\d?\.",
+    re.IGNORECASE,
+)
+_VISIT: Final = re.compile(r"\b(?:sign|log) ?in\b|\b(?:go|navigate|browse) to\b|\bopen\b|\bvisit\b", re.IGNORECASE)
+_NEAR: Final = 60
+_LONGEST_LINE: Final = 4_000
 _ABOUT: Final = re.compile(r"tenant url|scim (?:2\.0 )?(?:end ?point|base ?url|url)|base url", re.IGNORECASE)
 _SCIM_PATH: Final = re.compile(r"/scim\b|/scim2?\b|scim\.", re.IGNORECASE)
 _FLAG: Final = re.compile(r"[/?&]*\??aadoptscim\w*", re.IGNORECASE)
@@ -98,11 +105,12 @@ def _addresses(tutorial: Tutorial) -> Iterator[Address]:
     for number, line in enumerate(tutorial.lines, start=1):
         if "|" in line and line.lstrip().startswith("|"):
             continue
-        text = _LINK_TARGET.sub("]", line.replace("\\", ""))
+        text = _LINK_TARGET.sub("]", line[:_LONGEST_LINE].replace("\\", ""))
         about = _ABOUT.search(text) is not None
         for match in _URL.finditer(text):
             url, flagged = _tidy(match.group())
-            if _counts(url, about=about):
+            near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+            if _counts(url, near=near):
                 label = _LABEL.match(text[: match.start()])
                 name = slug(re.sub(r"data ?cent(?:er|re)|tenant url|url|endpoint", "", label.group(1))) if label else ""
                 yield Address(line=number, url=url, label=name, about=about, flagged=flagged)
@@ -125,10 +133,13 @@ def _gap_name(words: str) -> str:
     return (name or "tenant")[:40].strip("_")
 
 
-def _counts(url: str, *, about: bool) -> bool:
-    if _NEVER.match(url) or _DOCUMENT.search(url):
+def _counts(url: str, *, near: str) -> bool:
+    """Whether a URL may be the endpoint: by its own path, or by standing right beside the words Tenant URL."""
+    if _NEVER.match(url) or _DOCUMENT.search(url) or _READING.match(url):
         return False
-    return _SCIM_PATH.search(url.partition("://")[2]) is not None or (about and url.count("/") > 2)
+    if _SCIM_PATH.search(url.partition("://")[2]) is not None:
+        return True
+    return url.count("/") > 2 and _ABOUT.search(near) is not None and _VISIT.search(near) is None
 
 
 def _problem(url: str) -> str:

@@ -23,8 +23,8 @@ _TOKEN: Final = re.compile(r"secret token|bearer|api key|api token|scim token|ac
 _PASSWORD: Final = re.compile(r"\b(?:admin(?:istrator)?\s+)?user ?name\b.{0,60}\bpassword\b", re.IGNORECASE)
 _ADMIN_SECTION: Final = re.compile(r"admin credentials|test connection", re.IGNORECASE)
 _ONLY_ROLE: Final = re.compile(
-    r"\b(?:choose|select|assign|use|supports?)\s+only\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\b"
-    r"|\bonly\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\s+(?:is|are|can be|may be)\s+"
+    r"\b(?i:choose|select|assign|use|supports?)\s+only\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\b"
+    r"|\b(?i:only)\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\s+(?:is|are|can be|may be)\s+"
     r"(?:supported|valid|assigned|allowed)"
 )
 _ROLES_REFUSED: Final = re.compile(

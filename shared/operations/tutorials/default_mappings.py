@@ -11,7 +11,7 @@ from typing import Any, Final
 from shared.config.profile import AttributeType, Mutability
 from shared.operations.tutorials.rows import Attributes, TableAttribute
 from shared.rules.attribute_paths import parse_path
-from shared.rules.source_attributes import canonical_user_attribute
+from shared.rules.source_attributes import canonical_user_attribute, is_user_attribute
 
 _USERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "userName": {"source": "userPrincipalName"},
@@ -92,7 +92,10 @@ def _user_mapping(attribute: TableAttribute, table: Attributes) -> dict[str, Any
         return None
     if attribute.path == _OFFICE[1] and table.find(_OFFICE[0]):
         return None
-    if path.urn is not None and "enterprise" in path.urn.casefold() and path.sub is None and not path.filters:
+    found: Mapping[str, Any] | None
+    if attribute.source and attribute.type is AttributeType.STRING and is_user_attribute(attribute.source):
+        found = {"source": attribute.source}
+    elif path.urn is not None and "enterprise" in path.urn.casefold() and path.sub is None and not path.filters:
         found = _ENTERPRISE.get(path.name)
     else:
         found = _USERS.get(attribute.path)

@@ -104,9 +104,9 @@ def _double_quotes(text: str) -> str:
 
 
 def _tight(text: str) -> str:
-    """Blanks only inside a filter, one between its words."""
+    """Blanks only inside a filter, one between its words. Those between two words outside stay, and are refused."""
     parts = re.split(r"(\[[^\]]*\])", text)
-    outside = [part if part.startswith("[") else re.sub(r"\s+", "", part) for part in parts]
+    outside = [part if part.startswith("[") else re.sub(r"\s*([.:])\s*", r"\1", part).strip() for part in parts]
     return "".join(re.sub(r"\s+", " ", part).replace("[ ", "[").replace(" ]", "]") for part in outside)
 
 
@@ -125,7 +125,7 @@ def _filter_parts(text: str, change: Callable[[str], str]) -> str:
 
 def _with_operator(text: str) -> str:
     def change(content: str) -> str:
-        if re.fullmatch(r"\"?[\w-]+\"?", content.strip()):
+        if text.partition("[")[0].casefold() in MULTI_VALUED and re.fullmatch(r"\"?[\w-]+\"?", content.strip()):
             return f'type eq "{content.strip().strip(chr(34))}"'
         return re.sub(r"\s*(?:==?|:)\s*(?=[\"\w])", " eq ", content)
 

@@ -26,10 +26,13 @@ _MISREAD: Final = {
 """UTF-8 read as Windows-1252, as several published tutorials print it."""
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"), None)
 _BLANKS: Final = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u3000\v\f"), " ")
-_IMAGE: Final = re.compile(r"!\[[^\]]*\]\([^)]*\)")
-_LINK: Final = re.compile(r"\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)")
-_MARKUP: Final = re.compile(r"\*\*|__|`|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|</?\w+[^<>]*>")
+_IMAGE: Final = re.compile(r"!\[[^\[\]]{0,300}\]\([^()]{0,500}\)")
+_LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\([^()\s]{0,500}(?:\s{1,9}\"[^\"]{0,300}\")?\)")
+_MARKUP: Final = re.compile(r"\*\*|__|`|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|</?\w{1,20}(?:\s[^<>]{0,300})?>")
 _LIST_MARK: Final = re.compile(r"^\s*(?:>\s*)*(?:[-*+]\s+|\d+[.)]\s+)?(?:\[!\w+\]\s*)?")
+_TABLE_LINE: Final = re.compile(r"[\s>]*\|")
+_HEADING: Final = re.compile(r"\s{0,3}#{1,6}\s")
+_STARTS: Final = re.compile(r"\s*$|[\s>]*\||\s*(?:>\s*)*(?:#{1,6}\s|[-*+]\s|\d+[.)]\s|!\[|>)")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\"'])")
 _FRONT_KEY: Final = re.compile(r"([A-Za-z][\w.]*)\s*:\s*(.*)")
 _NAMES: Final = (
@@ -39,8 +42,11 @@ _NAMES: Final = (
     re.compile(r"(?:user\s+)?provisioning\s+(?:for|to|in)\s+(.+)", re.IGNORECASE),
     re.compile(r"integrate\s+(.+?)\s+with\b", re.IGNORECASE),
 )
-_FALLBACK_NAME: Final = re.compile(r"synchroni[sz]e\b.*?\busers\b\s+to\s+(.+?)\s*(?:[.*]|$)", re.IGNORECASE)
+_FALLBACK_NAME: Final = re.compile(r"synchroni[sz]e\b.{0,60}?\busers\b\s+to\s+(.{1,80}?)\s*(?:[.*]|$)", re.IGNORECASE)
 _MAX_NAME: Final = 80
+_LONGEST_TITLE: Final = 300
+_LONGEST_PARAGRAPH: Final = 4_000
+"""No sentence of a tutorial is longer; patterns may look back over what they read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +88,8 @@ def read_tutorial(text: str) -> Tutorial:
     return Tutorial(
         lines=tuple(lines),
         front_matter=front_matter,
-        title=f"{title}\n{heading}".strip(),
-        application=_application(heading, title, sentences),
+        title=f"{title[:_LONGEST_TITLE]}\n{heading[:_LONGEST_TITLE]}".strip(),
+        application=_application(heading[:_LONGEST_TITLE], title[:_LONGEST_TITLE], sentences),
         dated=_day(front_matter.get("ms.date", "")),
         sentences=sentences,
     )
@@ -118,13 +124,31 @@ def _front_matter(lines: list[str]) -> tuple[dict[str, str], int]:
 
 
 def _sentences(lines: list[str], start: int) -> Iterator[Sentence]:
-    for number, line in enumerate(lines[start:], start=start + 1):
-        if "|" in line and re.match(r"[\s>]*\|", line):
-            continue
-        bare = plain(_LIST_MARK.sub("", line))
+    for number, paragraph in _paragraphs(lines, start):
+        bare = plain(_LIST_MARK.sub("", paragraph))
         for sentence in _SENTENCE_END.split(bare):
             if sentence.strip():
                 yield Sentence(line=number, text=sentence.strip())
+
+
+def _paragraphs(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
+    """Paragraphs, headings and list entries on one line each, with the line they start on. Tables are left out."""
+    number, paragraph = 0, ""
+    for index, line in enumerate(lines[start:], start=start + 1):
+        if paragraph and _STARTS.match(line):
+            yield number, paragraph
+            paragraph = ""
+        if not line.strip() or _TABLE_LINE.match(line):
+            continue
+        if not paragraph:
+            number = index
+        paragraph = f"{paragraph} {line.strip()}" if paragraph else line
+        paragraph = paragraph[:_LONGEST_PARAGRAPH]
+        if _HEADING.match(line):
+            yield number, paragraph
+            paragraph = ""
+    if paragraph:
+        yield number, paragraph
 
 
 def _application(heading: str, title: str, sentences: tuple[Sentence, ...]) -> str:

@@ -20,6 +20,8 @@ class TutorialRefused(ValueError):
         self.remedy = remedy
 
 
+_LARGEST: Final = 400_000
+"""Ten times the longest tutorial there is."""
 _ENGLISH: Final = frozenset(
     {"the", "to", "and", "of", "in", "is", "for", "you", "users", "select", "with", "that", "are", "your", "this"}
 )
@@ -54,7 +56,7 @@ _POINTER: Final = re.compile(
     r"|\binstead\b|\bno longer\b",
     re.IGNORECASE,
 )
-_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)", re.IGNORECASE)
+_PICTURE: Final = re.compile(r"!\[([^\[\]]{0,300})\]\(([^()\s]{0,500})", re.IGNORECASE)
 _PICTURED_TABLE: Final = re.compile(r"attribut|mapping", re.IGNORECASE)
 _TABLE_REMEDY: Final = (
     "Write the attributes as a Markdown table (|Attribute|Type|) into a copy of the tutorial and import that, or start "
@@ -66,6 +68,8 @@ def refuse_unreadable(text: str) -> None:
     """Raises `TutorialRefused` for an empty text and for one that is no text."""
     if not text.strip():
         raise TutorialRefused("the file is empty", "Give the Markdown file of a provisioning tutorial")
+    if len(text) > _LARGEST:
+        raise TutorialRefused(f"the text has more than {_LARGEST} characters", "Give the Markdown file of one tutorial")
     if "\0" in text:
         raise TutorialRefused(
             "the file is no text", "Give the Markdown file of a provisioning tutorial, not a PDF or a picture"

@@ -17,6 +17,8 @@ _TYPE_WORD: Final = re.compile(
     r"\s*(?:string|boolean|bool|reference|integer|datetime|complex|decimal|binary)\b", re.IGNORECASE
 )
 _SOURCE_WORDS: Final = ("entra", "azure", "active directory", "source", "workday", "successfactors", "hcm")
+_LONGEST_HEADER: Final = 1_000
+_LONGEST_CELL: Final = 500
 JOINT: Final = "\n"
 """Stands in a cell where the row went on in the next line: with or without a blank, nobody can say."""
 
@@ -85,7 +87,7 @@ def find_tables(lines: Sequence[str]) -> tuple[AttributeTable, ...]:
 
 def _columns(line: str) -> tuple[Column, ...]:
     """What the cells of a header mean, empty when the line is no header of an attribute table."""
-    if not _PIPE.search(line):
+    if len(line) > _LONGEST_HEADER or not _PIPE.search(line):
         return ()
     names = [" ".join(re.sub(r"[*`_:]", " ", html.unescape(cell)).casefold().split()) for cell in split_cells(line)]
     columns = tuple(_column(name) for name in names)
@@ -126,7 +128,7 @@ def split_cells(line: str) -> list[str]:
     text = text.removeprefix("|")
     if text.endswith("|") and not text.endswith("\\|"):
         text = text[:-1]
-    return [cell.replace("\\|", "|").strip() for cell in _PIPE.split(text)]
+    return [cell.replace("\\|", "|").strip()[:_LONGEST_CELL] for cell in _PIPE.split(text)]
 
 
 def _rows(lines: Sequence[str], start: int) -> tuple[tuple[TableRow, ...], int]:

@@ -1,0 +1,527 @@
+"""Tutorials become profiles: the four seeds row by row, the varieties others print, clear refusals for the rest."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from shared.config.applications import load_applications
+from shared.config.profile import AttributeType, Confidence, Mutability
+from shared.config.profile_files import find_profile, read_profile
+from shared.operations.profile_commands import app
+from shared.operations.profile_import import application_section, read_tutorial_file
+from shared.operations.tutorials import FactKind, TutorialRefused, import_tutorial
+
+TUTORIALS = Path(__file__).parent / "tutorials"
+SEEDS = ("fuze", "fortes-change-cloud", "purecloud", "clarizen-one")
+GOOD = sorted(path.stem for path in TUTORIALS.glob("*.md") if not path.stem.startswith("refused-"))
+REFUSED = sorted(path.stem for path in TUTORIALS.glob("refused-*.md"))
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+def tutorial(name):
+    return (TUTORIALS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def imported(name):
+    return import_tutorial(tutorial(name))
+
+
+def attributes(name, resource="users"):
+    return {entry.path: entry for entry in getattr(imported(name).profile, resource).attributes}
+
+
+def facts(name, kind):
+    return [fact.value for fact in imported(name).report.facts if fact.kind is kind]
+
+
+def shipped(name):
+    return find_profile(name, folder=TUTORIALS)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.parametrize("resource", ["users", "groups"])
+def test_importing_a_seed_reproduces_the_attribute_table_of_the_shipped_profile(name, resource):
+    made, ours = getattr(imported(f"seeds/{name}").profile, resource), getattr(shipped(name), resource)
+
+    if ours is None:
+        assert made is None
+        return
+    printed = {entry.path: shape(entry) for entry in made.attributes if entry.confidence is None}
+    ours_by_path = {entry.path: shape(entry) for entry in ours.attributes}
+    from_the_table = {entry.path for entry in ours.attributes if entry.confidence is None}
+    assert printed == {path: ours_by_path[path] for path in printed}
+    assert from_the_table <= set(printed)
+    assert {(repair.printed, repair.path) for repair in made.repairs} <= {
+        (repair.printed, repair.path) for repair in ours.repairs
+    }
+
+
+def shape(entry):
+    return entry.type, entry.multi_valued, entry.reference_to, entry.printed
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("fuze", 5), ("fortes-change-cloud", 9), ("purecloud", 10), ("clarizen-one", 38)]
+)
+def test_a_seed_has_as_many_attributes_as_its_table_has_distinct_rows(name, count):
+    made = imported(f"seeds/{name}")
+
+    assert len([entry for entry in made.profile.users.attributes if entry.confidence is None]) == count
+    assert made.report.refused == ()
+
+
+def test_clarizens_defects_are_repaired_and_the_second_division_becomes_an_optional_organization():
+    made = imported("seeds/clarizen-one")
+
+    assert [(repair.printed, repair.path) for repair in made.report.repaired] == [
+        ('roles[primary eq"True".type]', 'roles[primary eq "True"].type'),
+        ('roles[primary eq"True".value]', 'roles[primary eq "True"].value'),
+        (f"{ENTERPRISE}:division", ""),
+    ]
+    organization = made.profile.users.attribute(f"{ENTERPRISE}:organization")
+    assert organization.confidence is Confidence.ASSUMED
+    assert organization.path not in {mapping.target for mapping in made.profile.users.mappings}
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_default_mapping_of_a_seed_agrees_with_the_shipped_one_where_both_map(name):
+    made = {mapping.target: mapping for mapping in imported(f"seeds/{name}").profile.users.mappings}
+    ours = {mapping.target: mapping for mapping in shipped(name).users.mappings}
+
+    assert set(made) == set(ours)
+    for target, mapping in made.items():
+        assert (mapping.source, mapping.computed, mapping.join) == (
+            ours[target].source,
+            ours[target].computed,
+            ours[target].join,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        pytest.param("fuze", FactKind.RATE_LIMIT, "10 requests a second", id="Fuze's rate"),
+        pytest.param("fuze", FactKind.CREATE_ONLY, "Entitlements, which is not in the table", id="Fuze's entitlements"),
+        pytest.param("fuze", FactKind.GROUPS, "unsupported", id="Fuze has no groups"),
+        pytest.param("fuze", FactKind.ADDRESS, "set base_url", id="Fuze's address is told by its people"),
+        pytest.param("fuze", FactKind.DEFAULT_ACCESS, "does not entitle", id="Default Access"),
+        pytest.param("fortes-change-cloud", FactKind.FILTERABLE, "userName", id="what Fortes filters by"),
+        pytest.param("purecloud", FactKind.ADDRESS, "https://{api_url}/api/v2/scim/v2", id="PureCloud's template"),
+        pytest.param("purecloud", FactKind.AUTHENTICATION, "oauth2_client_credentials", id="PureCloud's OAuth client"),
+        pytest.param("purecloud", FactKind.GROUPS, "neither created nor deleted", id="PureCloud's groups"),
+        pytest.param("clarizen-one", FactKind.ADDRESS, "one of 4 URLs", id="Clarizen's data centres"),
+        pytest.param("clarizen-one", FactKind.ROLES, "allowed: User", id="Clarizen's one role"),
+        pytest.param("clarizen-one", FactKind.ROLES, "Time & Expense User", id="Clarizen's invalid roles"),
+        pytest.param("clarizen-one", FactKind.AUTHENTICATION, "bearer", id="Clarizen's API key"),
+    ],
+)
+def test_a_seed_tells_a_fact(name, kind, value):
+    assert any(value in told for told in facts(f"seeds/{name}", kind))
+
+
+def test_clarizens_invalid_roles_are_the_seven_of_the_list():
+    assert imported("seeds/clarizen-one").profile.roles.forbidden == (
+        "Administrator (Admin)",
+        "Email Reporting User",
+        "External User",
+        "Financial User",
+        "Social User",
+        "Super User",
+        "Time & Expense User",
+    )
+
+
+@pytest.mark.parametrize("name", [*(f"seeds/{seed}" for seed in SEEDS), *GOOD])
+def test_a_tutorial_becomes_a_profile_and_a_section_that_load(name, tmp_path):
+    made = imported(name)
+    (tmp_path / f"{made.name}.yaml").write_text(made.text, encoding="utf-8")
+    section = application_section(made, profile_reference=f"{made.name}.yaml")
+    indented = "".join(f"  {line}\n" for line in section.splitlines())
+    configuration = tmp_path / "provisioning.yaml"
+    configuration.write_text(f"version: 1\napplications:\n{indented}", encoding="utf-8")
+
+    assert read_profile(tmp_path / f"{made.name}.yaml") == made.profile
+    assert not load_applications(configuration, {})[made.name].enabled
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_fact_is_read_from_a_line_or_said_to_be_assumed(name):
+    lines = tutorial(name).splitlines()
+
+    for fact in imported(name).report.facts:
+        assert fact.assumed == (fact.line == 0)
+        assert fact.line <= len(lines)
+
+
+def test_tables_indented_by_tabs_with_four_columns_and_missing_pipes():
+    made = attributes("tab-indented")
+    groups = attributes("tab-indented", "groups")
+
+    assert [path for path, entry in made.items() if entry.required] == [
+        "userName",
+        "active",
+        'emails[type eq "work"].value',
+    ]
+    assert [path for path, entry in made.items() if entry.filterable] == ["userName"]
+    assert made[f"{ENTERPRISE}:manager"].reference_to == "user"
+    assert list(groups) == ["displayName", "members"]
+
+
+def test_headers_of_any_case_and_marks_of_any_kind():
+    made = attributes("spaced-check-marks")
+
+    assert [path for path, entry in made.items() if entry.filterable] == ["userName", "externalId"]
+    assert [path for path, entry in made.items() if entry.required] == [
+        "userName",
+        "externalId",
+        "active",
+        "name.givenName",
+    ]
+    assert "'sometimes' is neither a mark nor empty" in imported("spaced-check-marks").report.repaired[0].reason
+
+
+def test_a_column_of_notes_says_what_is_set_once_or_not_mapped():
+    made = attributes("notes-column")
+    mapped = {mapping.target for mapping in imported("notes-column").profile.users.mappings}
+
+    assert made["urn:ietf:params:scim:schemas:extension:callbridge:1.1:User:site"].mutability is Mutability.CREATE_ONLY
+    assert made["profileUrl"].mutability is Mutability.READ_ONLY
+    assert mapped == {"userName", "active", 'emails[type eq "work"].value'}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        'emails[type eq "work"].value',
+        'emails[type eq "home"].value',
+        'emails[type eq "other"].value',
+        'phoneNumbers[type eq "work"].value',
+        'phoneNumbers[type eq "mobile"].value',
+        'phoneNumbers[type eq "fax"].value',
+        'addresses[type eq "work"].locality',
+        'addresses[type eq "work"].region',
+        'addresses[type eq "work"].country',
+        'roles[primary eq "True"].value',
+        'ims[type eq "aim"].value',
+    ],
+)
+def test_misprinted_quotes_and_brackets_are_read_as_what_they_mean(path):
+    assert path in attributes("quotes")
+
+
+def test_every_misprint_is_in_the_report_with_its_line():
+    text = tutorial("quotes").splitlines()
+
+    for repair in imported("quotes").report.repaired:
+        assert text[repair.line - 1].strip().startswith("|")
+        assert repair.reason
+
+
+def test_rows_split_over_lines_are_put_together_and_the_text_behind_is_not():
+    assert list(attributes("split-rows")) == [
+        "userName",
+        f"{ENTERPRISE}:department",
+        'emails[type eq "work"].value',
+        "name.givenName",
+        "name.familyName",
+        "active",
+    ]
+
+
+def test_scim_1_1_names_stay_as_they_are():
+    made = attributes("scim-1-1")
+
+    assert "urn:scim:schemas:extension:enterprise:1.0.department" in made
+    assert made["urn:scim:schemas:extension:enterprise:1.0.manager"].type is AttributeType.REFERENCE
+    assert "urn:scim:schemas:extension:parlance:auth_method:1.0:auth_method" in made
+    assert 'addresses[type eq "untyped"].streetAddress' in made
+
+
+def test_backticks_links_and_deep_urns():
+    made = attributes("backticks")
+
+    assert "urn:ietf:params:scim:schemas:extension:sapphire:2.0:User:attributes:customAttribute1" in made
+    assert {"userName", "displayName", "name.givenName", "userType", f"{ENTERPRISE}:department"} <= set(made)
+    assert imported("backticks").profile.auth == ("oauth2_client_credentials",)
+    assert [refusal.printed for refusal in imported("backticks").report.refused] == ["id"]
+
+
+def test_a_list_element_without_its_sub_attribute_is_completed():
+    assert 'emails[type eq "work"].value' in attributes("authorization-code")
+    assert any("authorization code" in told for told in facts("authorization-code", FactKind.AUTHENTICATION))
+
+
+def test_existing_accounts_are_found_by_what_the_table_marks():
+    profile = imported("external-id").profile
+
+    assert [entry.target for entry in profile.users.matching] == ["externalId"]
+    assert [entry.target for entry in profile.groups.matching] == ["externalId"]
+    assert not profile.groups.rename
+    assert profile.base_url.template == "https://api.octoforge.example/scim/v2/enterprises/{enterprise}"
+    assert profile.credentials.lifetime_days == 180
+
+
+def test_what_a_sentence_says_cannot_be_filtered_is_not_filtered():
+    assert imported("groups-in-words-only").profile.users.matching[0].target == 'emails[type eq "work"].value'
+    assert imported("groups-in-words-only").profile.groups is None
+    assert any("no table lists" in told for told in facts("groups-in-words-only", FactKind.GROUPS))
+
+
+def test_without_active_nobody_is_disabled():
+    users = imported("no-active").profile.users
+
+    assert (users.disable, users.delete) == (False, True)
+
+
+def test_the_source_column_of_a_table_decides_the_mapping():
+    mappings = {mapping.target: mapping for mapping in imported("two-attribute-columns").profile.users.mappings}
+
+    assert mappings["userName"].source == "userPrincipalName"
+    assert mappings["active"].computed == "not_soft_deleted"
+    assert mappings[f"{ENTERPRISE}:department"].source == "department"
+
+
+def test_limits_lifetimes_roles_and_rights_are_found():
+    made = imported("limits")
+    badge = made.profile.users.attribute("urn:ietf:params:scim:schemas:extension:tallyworks:2.0:User:badge")
+    admin = made.profile.users.attribute("urn:ietf:params:scim:schemas:extension:tallyworks:2.0:User:isAdmin")
+
+    assert made.profile.rate_limit.requests_per_second == 2
+    assert made.profile.credentials.lifetime_days == 365
+    assert made.profile.roles.allowed == ("Member",)
+    assert made.profile.roles.forbidden == ("Owner", "Billing Admin")
+    assert made.profile.protocol.schema_discovery
+    assert made.profile.base_url.template == "https://{subdomain}.tallyworks.example/api/scim"
+    assert badge.mutability is Mutability.CREATE_ONLY
+    assert admin.privileged
+    assert "unsupported, the tutorial says" in facts("limits", FactKind.GROUPS)
+
+
+def test_odd_rows_are_repaired_or_refused_one_by_one():
+    report = imported("odd-rows").report
+    made = attributes("odd-rows")
+
+    assert [refusal.printed for refusal in report.refused] == ["id", "emails", "nome.formatado!", "a b c [ d"]
+    assert made["active"].type is AttributeType.BOOLEAN
+    assert made["nickName"].required
+    assert {"title", "displayName", "timezone", "locale", "userType"} <= set(made)
+    assert len([repair for repair in report.repaired if repair.path == ""]) == 1
+
+
+def test_a_required_attribute_of_unknown_origin_is_left_to_a_person():
+    made = imported("required-unknown")
+    planet = "urn:ietf:params:scim:schemas:extension:bearings:2.0:User:planet"
+    mappings = {mapping.target: mapping for mapping in made.profile.users.mappings}
+
+    assert made.report.unmapped_required == (planet,)
+    assert mappings[planet].none
+    assert planet in application_section(made, profile_reference="x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("refused-screenshot", "screenshot"),
+        ("refused-redirect", "points elsewhere"),
+        ("refused-inbound", "the other direction"),
+        ("refused-no-scim", "not provisioned over SCIM"),
+        ("refused-translation", "not in English"),
+        ("refused-other-language", "not in English"),
+        ("refused-single-sign-on", "no provisioning tutorial"),
+        ("refused-nothing-to-match", "no attribute by which existing accounts can be found"),
+    ],
+)
+def test_a_page_that_cannot_become_a_profile_is_refused_with_reason_and_remedy(name, reason):
+    with pytest.raises(TutorialRefused) as refusal:
+        imported(name)
+
+    assert reason in refusal.value.reason
+    assert refusal.value.remedy
+    assert name in REFUSED
+
+
+TABLE = "|Attribute|Type|\n|---|---|\n|userName|String|\n|active|Boolean|\n"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "per_second"),
+    [
+        ("The limit is 25 requests per second.", 25),
+        ("It takes 600 requests/minute.", 10),
+        ("Up to 1,200 calls every 10 minutes are served.", 2),
+        ("No more than ten API requests a second.", 10),
+        ("It allows 7200 requests per hour.", 2),
+        ("The next cycle starts after 40 minutes.", None),
+    ],
+)
+def test_a_rate_is_read_in_any_unit(sentence, per_second):
+    profile = import_tutorial(f"# Configure Acme for automatic user provisioning\n\n{sentence}\n\n{TABLE}").profile
+
+    assert profile.rate_limit.steady_rate == per_second
+
+
+@pytest.mark.parametrize(
+    ("sentence", "default", "template"),
+    [
+        ("Enter `https://api.acme.example/scim/v2` as Tenant URL.", "https://api.acme.example/scim/v2", None),
+        ("The Tenant URL is https://api.acme.example/users/v1.", "https://api.acme.example/users/v1", None),
+        ("Tenant URL: https://[your-org].acme.example/scim", None, "https://{org}.acme.example/scim"),
+        ("Tenant URL: https://YOUR_ORG.acme.example/scim", None, "https://{org}.acme.example/scim"),
+        ("Tenant URL: `https://{{region}}.acme.example/scim/`", None, "https://{region}.acme.example/scim"),
+        ("Tenant URL: http://acme.example/scim", None, None),
+        ("Read https://docs.acme.example/scim about it.", None, None),
+        ("Read [this](https://acme.example/scim) about it.", None, None),
+        ("Sign in to https://acme.example/settings and copy the Tenant URL.", None, None),
+        ("See https://learn.microsoft.com/entra/scim for more.", None, None),
+    ],
+)
+def test_an_address_is_fixed_a_template_or_none(sentence, default, template):
+    profile = import_tutorial(f"# Configure Acme for automatic user provisioning\n\n{sentence}\n\n{TABLE}").profile
+
+    assert (profile.base_url.default, profile.base_url.template) == (default, template)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "|Attribute|Type|",
+        "| attribute | TYPE |",
+        "Attribute | Type",
+        "|**Attribute**|**Type**|",
+        "|Target attribute|Data Type|",
+        "|Attribute Name|Attribute Type|",
+        "|Name|Type|",
+    ],
+)
+def test_a_header_is_known_however_it_is_written(header):
+    text = (
+        f"# Configure Acme for automatic user provisioning\n\n{header}\n---|---\nuserName | String\n| active|Boolean\n"
+    )
+
+    assert [entry.path for entry in import_tutorial(text).profile.users.attributes] == ["userName", "active"]
+
+
+CELL = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            "userName",
+            "active",
+            "String",
+            "Boolean",
+            "emails[type eq",
+            '"work"].value',
+            "",
+            "&check;",
+            "urn:",
+            "[",
+            '"',
+            "`",
+            "\\|",
+        ]
+    ),
+)
+LINE = st.one_of(
+    st.lists(CELL, max_size=5).map(lambda cells: "|" + "|".join(cells)),
+    st.text(max_size=60),
+    st.sampled_from(
+        ["|Attribute|Type|", "|---|---|", "", "# Configure X for automatic user provisioning", "---", "\t"]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LINE, max_size=25).map("\n".join))
+def test_any_text_becomes_a_profile_that_loads_or_is_refused_with_a_remedy(text):
+    try:
+        made = import_tutorial(text, name="any")
+    except TutorialRefused as refusal:
+        assert refusal.reason
+        assert refusal.remedy
+    else:
+        assert made.profile.users.matching
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(SEEDS), st.data())
+def test_a_damaged_tutorial_becomes_a_profile_or_is_refused(name, data):
+    text = tutorial(f"seeds/{name}")
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 400)))
+    damage = data.draw(st.text(max_size=20))
+
+    try:
+        made = import_tutorial(text[:start] + damage + text[end:], name=name)
+    except TutorialRefused as refusal:
+        assert refusal.remedy
+    else:
+        assert made.profile.users.attributes
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "empty", id="an empty file"),
+        pytest.param(b"%PDF\x00\x01", "no text", id="a binary file"),
+        pytest.param(b"x" * 1_100_000, "larger than", id="a large file"),
+        pytest.param(b"\xff\xfe" + "|Attribute|Type|".encode("utf-16-le"), "no table", id="an empty table in UTF-16"),
+    ],
+)
+def test_a_file_that_is_no_tutorial_is_refused_by_the_command(tmp_path, content, reason):
+    file = tmp_path / "page.md"
+    file.write_bytes(content)
+
+    answer = CliRunner().invoke(app, ["import", str(file), "--output", str(tmp_path / "out")])
+
+    assert answer.exit_code == 1
+    assert "Refused" in answer.stdout
+    assert not (tmp_path / "out").exists()
+    assert reason in answer.stdout or reason == "no table"
+
+
+def test_a_missing_file_is_refused_by_the_command(tmp_path):
+    answer = CliRunner().invoke(app, ["import", str(tmp_path / "absent.md"), "--output", str(tmp_path)])
+
+    assert answer.exit_code == 1
+    assert "cannot be read" in answer.stdout.replace("\n", "")
+
+
+def test_the_command_writes_profile_and_report_and_prints_a_section_that_loads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    answer = CliRunner().invoke(app, ["import", str(TUTORIALS / "seeds/clarizen-one.md"), "--name", "Planview"])
+
+    section = re.search(r"provisioning\.yaml:\n\n(.+)", answer.stdout, re.DOTALL).group(1)
+    (tmp_path / "provisioning.yaml").write_text(f"version: 1\napplications:\n{section}", encoding="utf-8")
+    planview = load_applications(tmp_path / "provisioning.yaml", {})["planview"]
+    assert answer.exit_code == 0
+    assert planview.profile.title == "Clarizen One"
+    assert "bracket closed too late" in (tmp_path / "profiles/planview.report.md").read_text(encoding="utf-8")
+    assert "Rows repaired" in answer.stdout
+
+
+def test_a_profile_edited_by_hand_is_not_written_over_unless_told(tmp_path):
+    arguments = ["import", str(TUTORIALS / "seeds/fuze.md"), "--output", str(tmp_path)]
+    CliRunner().invoke(app, arguments)
+    again = CliRunner().invoke(app, arguments)
+    edited = (tmp_path / "fuze.yaml").read_text(encoding="utf-8") + "# mine\n"
+    (tmp_path / "fuze.yaml").write_text(edited, encoding="utf-8")
+
+    refused = CliRunner().invoke(app, arguments)
+    kept = (tmp_path / "fuze.yaml").read_text(encoding="utf-8")
+    replaced = CliRunner().invoke(app, [*arguments, "--replace"])
+
+    assert (again.exit_code, refused.exit_code, replaced.exit_code) == (0, 1, 0)
+    assert kept == edited
+    assert (tmp_path / "fuze.yaml").read_text(encoding="utf-8") != edited
+
+
+def test_a_file_of_an_older_code_page_is_read(tmp_path):
+    file = tmp_path / "page.md"
+    file.write_bytes("# Configure Café for automatic user provisioning".encode("cp1252"))
+
+    assert "Café" in read_tutorial_file(file)
