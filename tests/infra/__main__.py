@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.infra.checkov import CheckovFailed, check_with_checkov
+from tests.infra.hardening import check_hardening
 from tests.infra.names import check_names
 from tests.infra.queries import alert_queries, check_alerts, check_query, workbook_queries
 from tests.infra.resource_models import check_resources
@@ -34,6 +35,7 @@ def check_templates(folder: Path = INFRA) -> Iterator[Finding]:
         yield from check_symbols(template)
         yield from check_style(template)
         yield from check_resources(template)
+        yield from check_hardening(template)
     yield from check_parameter_file(folder / "main.bicepparam")
 
 

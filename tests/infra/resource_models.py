@@ -140,7 +140,7 @@ def _check_object(template: Template, node: Node, allowed: Mapping[str, Shape], 
             continue
         key, value = entry.named_children[0], entry.named_children[-1]
         name = literal(key) if key.type == "string" else text_of(key)
-        if name not in allowed:
+        if name is None or name not in allowed:
             yield template.finding(entry, f"{where}.{name}: no such property")
         else:
             yield from _check_value(template, value, allowed[name], f"{where}.{name}")

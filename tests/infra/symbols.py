@@ -238,7 +238,7 @@ def _check_parameters(template: Template, declaration: Declaration, module: Temp
         if name not in wanted:
             yield template.finding(node, f"module {declaration.name}: {file} has no parameter {name}")
             continue
-        written = text_of(wanted[name].type) if wanted[name].type else ""
+        written = written_type(wanted[name])
         if node.type == "string" and written.rstrip("?") not in ("string", "any"):
             yield template.finding(node, f"module {declaration.name}: {name} is a {written}, not a string")
         if node.type == "boolean" and written.rstrip("?") not in ("bool", "any"):
@@ -269,8 +269,12 @@ def check_parameter_file(path: Path) -> Iterator[Finding]:
 
 def is_required(parameter: Declaration) -> bool:
     """Whether a template does not work without this parameter."""
-    written = text_of(parameter.type) if parameter.type else ""
-    return parameter.value is None and not written.endswith("?")
+    return parameter.value is None and not written_type(parameter).endswith("?")
+
+
+def written_type(parameter: Declaration) -> str:
+    """The type of a parameter as it is written."""
+    return text_of(parameter.type) if parameter.type is not None else ""
 
 
 def _check_elements(template: Template) -> Iterator[Finding]:
