@@ -16,6 +16,5 @@ param alertEmails = [
   'identity-team@example.com'
 ]
 
-// azd sets both; with az they may be left out.
+// azd sets it; with az it stays empty.
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', '')
-param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')

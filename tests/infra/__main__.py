@@ -16,6 +16,7 @@ from tests.infra.hardening import check_hardening
 from tests.infra.names import check_names
 from tests.infra.queries import alert_queries, check_alerts, check_query, workbook_queries
 from tests.infra.resource_models import check_resources
+from tests.infra.resource_reads import check_reads
 from tests.infra.style import check_style
 from tests.infra.symbols import check_parameter_file, check_symbols
 from tests.infra.templates import INFRA, Finding, check_syntax, read_template, template_paths
@@ -35,6 +36,7 @@ def check_templates(folder: Path = INFRA) -> Iterator[Finding]:
         yield from check_symbols(template)
         yield from check_style(template)
         yield from check_resources(template)
+        yield from check_reads(template)
         yield from check_hardening(template)
     yield from check_parameter_file(folder / "main.bicepparam")
 

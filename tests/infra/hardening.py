@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tree_sitter import Node
+
 from tests.infra.templates import Finding, Template, body_of, properties_of, text_of, type_of_resource
 
 _OPEN_OR_CLOSED = "isPrivate ? 'Disabled' : 'Enabled'"
@@ -48,7 +50,7 @@ def check_hardening(template: Template) -> Iterator[Finding]:
         if declaration.is_existing or body is None:
             continue
         for path, expected in REQUIRED.get(type_of_resource(declaration)[0], {}).items():
-            node = body
+            node: Node | None = body
             for name in path.split("."):
                 node = properties_of(node).get(name) if node is not None else None
             if node is None or text_of(node) != expected:

@@ -113,7 +113,7 @@ def check_resources(template: Template) -> Iterator[Finding]:
     """Misspelt properties, wrong kinds of values, unknown types and versions."""
     for declaration in template.of("resource").values():
         kind, version = type_of_resource(declaration)
-        shape = _shape_of(kind)
+        shape = shape_of(kind)
         if shape is None:
             yield template.finding(
                 declaration.node, f"{kind}: no such resource type, or the check does not know it yet"
@@ -130,7 +130,7 @@ def _check_body(template: Template, declaration: Declaration, shape: Shape) -> I
         yield template.finding(declaration.node, f"{declaration.name} has no body")
         return
     is_graph = type_of_resource(declaration)[0].startswith("Microsoft.Graph")
-    allowed = dict.fromkeys({"dependsOn"} if is_graph else _ALWAYS, _ANY) | dict(_fields(shape))
+    allowed = dict.fromkeys({"dependsOn"} if is_graph else _ALWAYS, _ANY) | dict(fields_of(shape))
     yield from _check_object(template, body, allowed, declaration.name)
 
 
@@ -148,7 +148,7 @@ def _check_object(template: Template, node: Node, allowed: Mapping[str, Shape], 
 
 def _check_value(template: Template, node: Node, shape: Shape, where: str) -> Iterator[Finding]:
     if node.type == "object" and shape.kind == "object":
-        yield from _check_object(template, node, _fields(shape), where)
+        yield from _check_object(template, node, fields_of(shape), where)
         return
     parts, expected = _parts_of(node, shape)
     for part in parts:
@@ -202,7 +202,8 @@ def _check_literal(template: Template, node: Node, shape: Shape, where: str) -> 
 
 
 @cache
-def _shape_of(kind: str) -> Shape | None:
+def shape_of(kind: str) -> Shape | None:
+    """What a resource of this type may be; None for a type nobody wrote down here."""
     if kind in _OWN:
         return _OWN[kind]
     if kind not in _MODELS:
@@ -212,7 +213,8 @@ def _shape_of(kind: str) -> Shape | None:
     return Shape("object", model=getattr(models, name))
 
 
-def _fields(shape: Shape) -> Mapping[str, Shape]:
+def fields_of(shape: Shape) -> Mapping[str, Shape]:
+    """The properties of an object."""
     return shape.fields if shape.model is None else _fields_of_model(shape.model)
 
 
