@@ -31,6 +31,7 @@ from shared.directory.graph import (
     SynchronizationReset,
 )
 from shared.directory.mirror import Mirror
+from shared.provisioning.accounts import ACCOUNTS
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates
 from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, stream_name
 from shared.provisioning.backlog import Backlog
@@ -126,8 +127,10 @@ class Puller:
             lists, unread = await self._read_lists(checkpoint)
         except GraphError as error:
             return await self._end_unread(checkpoint, error)
-        reconfigured = self._reconfigured(checkpoint)
-        if not (any(first.is_news for first in firsts) or lists or reconfigured or checkpoint.backlog):
+        reconfigured = self._reconfigured(checkpoint, unread)
+        departed = checkpoint.configs.keys() - {application.name for application in self.applications.enabled}
+        is_news = any(first.is_news for first in firsts) or bool(lists)
+        if not (is_news or reconfigured or departed or checkpoint.backlog):
             return PullReport(outcome="nothing new")
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace)
@@ -251,11 +254,12 @@ class Puller:
         await self.states.lift_quarantine(app, reason=UNREADABLE)
         self._looked_at[app] = now
 
-    def _reconfigured(self, checkpoint: Checkpoint) -> list[Application]:
+    def _reconfigured(self, checkpoint: Checkpoint, unread: Set[str]) -> list[Application]:
+        """New, changed and returning applications; one whose assignments cannot be read has to wait for them."""
         return [
             application
             for application in self.applications.enabled
-            if checkpoint.configs.get(application.name) != application.config_hash
+            if checkpoint.configs.get(application.name) != application.config_hash and application.name not in unread
         ]
 
     async def _take_lease(self, checkpoint: Checkpoint, firsts: Sequence[FirstPage], *, trace: str) -> PullRun:
@@ -302,11 +306,14 @@ class Puller:
         """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
         until = self.clock.monotonic() + RUN_BUDGET_S
         blocked_s, outcome = 0.0, "pulled"
+        self._forget_departed(run)
         try:
-            await self._configure(run, reconfigured)
+            await self._configure(run, [each for each in reconfigured if _knows_assignments(run, each)])
             outcome = "to be continued"
             if await self._run_streams(run, firsts, until=until):
                 outcome = await self._apply_lists(run, lists, until=until)
+                # With its assignments unread an application would take everybody for unassigned.
+                await self._configure(run, [each for each in reconfigured if _read_assignments(run, each)])
         except GraphThrottled as error:
             blocked_s, outcome = error.retry_after_s, "throttled"
             telemetry.emit(telemetry.Event.DIRECTORY_THROTTLED, retry_after_s=blocked_s)
@@ -380,8 +387,9 @@ class Puller:
     async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.
 
-        Rows that were applied with another configuration are due by themselves; only people who never had a row must be
-        raised, and only where everybody is in scope (the others come with their assignments).
+        Rows that were applied with another configuration are due by themselves. People who never had a row are raised
+        where everybody is in scope; elsewhere they come with their assignments. An application that was switched off
+        for a while missed what happened meanwhile: everybody it knows, and who is in its groups, is raised.
         """
         for application in reconfigured:
             if not await self.states.publish_configuration(application):
@@ -389,6 +397,8 @@ class Puller:
             is_settled = bool(run.checkpoint.stream("users").saved_at)
             if application.scope is ScopeMode.ALL and is_settled:
                 await self._raise_everybody(run, application)
+            elif application.name not in run.checkpoint.configs and is_settled:
+                await self._raise_known(run, application)
             configs = {**run.checkpoint.configs, application.name: application.config_hash}
             run.checkpoint = replace(run.checkpoint, configs=configs)
             if is_settled and application.name not in run.checkpoint.backlog:
@@ -397,13 +407,32 @@ class Puller:
                 telemetry.Event.APPLICATION_CONFIGURED, application=application.name, config=application.config_hash
             )
 
+    def _forget_departed(self, run: PullRun) -> None:
+        """An application that is switched off is new when it comes back."""
+        enabled = {application.name for application in self.applications.enabled}
+        configs = {name: config for name, config in run.checkpoint.configs.items() if name in enabled}
+        run.checkpoint = replace(run.checkpoint, configs=configs)
+
+    async def _raise_known(self, run: PullRun, application: Application) -> None:
+        """Raise every account row of an application, and the members of its groups."""
+        rows = self.tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("state",))
+        async for page in rows:
+            await self._raise_users(run, application, [row.key.removeprefix("user:") for row in page])
+        for group_id in await run.assigned_groups(application.name):
+            async for members in self.mirror.list_members(group_id):
+                await self._raise_users(run, application, [user_id for user_id, _ in members])
+
+    async def _raise_users(self, run: PullRun, application: Application, user_ids: Sequence[str]) -> None:
+        if user_ids:
+            number = run.start_attempt()
+            await run.raise_accounts(number, {application.name: dict.fromkeys(user_ids, False)})
+            await run.renew()
+
     async def _raise_everybody(self, run: PullRun, application: Application) -> None:
         run.checkpoint = run.checkpoint.with_backlog(application.name, "")
         for digit in "0123456789abcdef":
             async for users in self.mirror.list_users(digit):
-                number = run.start_attempt()
-                await run.raise_accounts(number, {application.name: {user.id: False for user in users}})
-                await run.renew()
+                await self._raise_users(run, application, [user.id for user in users])
 
     async def _end_unread(self, checkpoint: Checkpoint, error: GraphError) -> PullReport:
         """Step 2 failed: nothing was changed. A time to wait is written down, so that it holds for every instance."""
@@ -418,6 +447,17 @@ class Puller:
 
     def _blocked_until(self, seconds: float) -> datetime | None:
         return self.clock.now() + timedelta(seconds=seconds) if seconds else None
+
+
+def _knows_assignments(run: PullRun, application: Application) -> bool:
+    """Whether the application's assignments were in the mirror before this run."""
+    state = run.checkpoint.stream(stream_name(application.name))
+    return application.scope is ScopeMode.ALL or state.principal == application.service_principal_id
+
+
+def _read_assignments(run: PullRun, application: Application) -> bool:
+    """Whether this run read the application's assignments for the first time, to their end."""
+    return not _knows_assignments(run, application) and stream_name(application.name) in run.finished
 
 
 def _without_links(checkpoint: Checkpoint) -> Checkpoint:
