@@ -11,9 +11,9 @@ from shared.telemetry import Event, emit
 def blueprint(services: Services) -> func.Blueprint:
     """Two queue functions for every enabled application of provisioning.yaml."""
     functions = func.Blueprint()
-    for application in services.applications.enabled:
+    for app in services.enabled:
         for first in (False, True):
-            _register(functions, services, application.name, first=first)
+            _register(functions, services, app, first=first)
     return functions
 
 

@@ -9,9 +9,9 @@ from shared.storage.queue_names import function_name, queue_name
 def blueprint(services: Services) -> func.Blueprint:
     """One function for each poison queue."""
     functions = func.Blueprint()
-    for application in services.applications.enabled:
+    for app in services.enabled:
         for first in (False, True):
-            _register(functions, services, application.name, first=first)
+            _register(functions, services, app, first=first)
     return functions
 
 

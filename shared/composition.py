@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from shared import telemetry
 from shared.clock import Clock
-from shared.config.applications import Application, Applications, load_applications, missing_settings
+from shared.config.outline import Outline, read_outline
 from shared.config.settings import Settings
 from shared.storage.durable_writes import Observer, unobserved
 
 if TYPE_CHECKING:
+    from shared.config.applications import Application, Applications
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
     from shared.provisioning.account_rows import AccountRows
@@ -44,18 +45,24 @@ class Services:
     def __init__(
         self,
         settings: Settings,
-        applications: Applications,
+        outline: Outline,
         *,
         clock: Clock | None = None,
         observer: Observer = unobserved,
         table_prefix: str = "",
     ) -> None:
         self.settings = settings
-        self.applications = applications
+        self.enabled = outline.enabled
+        """Names of the enabled applications: all that registering the functions needs."""
         self.clock = clock or Clock()
         self._observer = observer
         self._table_prefix = table_prefix
         self._prepared = False
+
+    @cached_property
+    def applications(self) -> Applications:
+        """The connected applications, validated. Raises ConfigurationError."""
+        return _validate(self.settings)
 
     async def ensure_storage(self) -> None:
         """`prepare_storage`, once per process."""
@@ -66,7 +73,7 @@ class Services:
     async def prepare_storage(self) -> None:
         """Create tables and queues that are missing. Idempotent; in Azure they exist already."""
         await self.tables.create_missing()
-        await self.queues.create_missing([application.name for application in self.applications.enabled])
+        await self.queues.create_missing(list(self.enabled))
 
     async def close(self) -> None:
         """Close every connection. For commands and tests; a function app is ended by its host."""
@@ -303,13 +310,30 @@ def load_services(environment: Mapping[str, str], **options: Any) -> Services:
     """
     telemetry.quiet_libraries()
     settings = Settings.load(environment)
-    applications = load_applications(settings.provisioning_config, environment)
-    for missing in missing_settings(applications, environment):
+    outline = read_outline(settings.provisioning_config, environment)
+    if outline is not None and outline.is_validated():
+        return Services(settings, outline, **options)
+    applications = _validate(settings)
+    if outline is None:
+        outline = Outline(enabled=tuple(application.name for application in applications.enabled), digest="unread")
+    else:
+        outline.note_validated()
+    services = Services(settings, outline, **options)
+    services.__dict__["applications"] = applications
+    return services
+
+
+def _validate(settings: Settings) -> Applications:
+    """Read all of the configuration; tell which settings it names that do not exist."""
+    from shared.config.applications import load_applications, missing_settings
+
+    applications = load_applications(settings.provisioning_config, settings.environment)
+    for missing in missing_settings(applications, settings.environment):
         # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
         telemetry.emit(
             telemetry.Event.SETTING_MISSING, application=missing.application, key=missing.key, setting=missing.setting
         )
-    return Services(settings, applications, **options)
+    return applications
 
 
 def new_id() -> str:

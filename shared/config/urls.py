@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shared.config.profile import BaseUrl
+if TYPE_CHECKING:
+    from shared.config.profile import BaseUrl
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _SETTING: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
