@@ -90,6 +90,10 @@ class Names:
                     return NameDecision(outcome=await self._escrow(attempt, OwnCode.FOREIGN_ACCOUNT, found.target_id))
                 case _:
                     break
+        candidates = attempt.plan.mapped.candidates if attempt.plan.mapped else {}
+        if candidates and attempt.before.attempts < ADOPTION_TRIES:
+            # Somebody took the unique value between the look-up and the create: choose again.
+            return NameDecision(outcome=await self.failures.refuse_later(attempt, answer, wait_s=1.0))
         return NameDecision(outcome=await self._escrow(attempt, ErrorCode.CONFLICT, "", text=answer.detail))
 
     async def yield_to_holder(self, attempt: Attempt, holder_key: str) -> Outcome:

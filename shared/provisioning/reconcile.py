@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
+from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import Mirror, UserFacts
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, IndexTaken, LeaseRequest, RowMoved
 from shared.provisioning.accounts import (
@@ -41,13 +42,13 @@ from shared.provisioning.retrying import is_due
 from shared.provisioning.standing import Standing, judge_standing, needs_groups
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
+from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
 from shared.storage.queues import Message, Queues
 
 RESTARTS = 3
 CONFIG_WAIT_S = 30.0
-RESERVED_WAIT_S = 5.0
 SEND_MARGIN_S = 10.0
 """Step 28: a lease must last the request's time-out and this much longer."""
 
@@ -313,7 +314,7 @@ class Reconciler:
         )
         match found.verdict:
             case Verdict.NONE if attempt.application.users.create:
-                return None
+                return await self._choose_unique(attempt)
             case Verdict.NONE:
                 return await self.failures.skip_create(attempt)
             case Verdict.ADOPTABLE:
@@ -327,6 +328,23 @@ class Reconciler:
                 return await self.failures.end_unwritten(attempt, found.answer)
             case Verdict.FOREIGN | Verdict.SEVERAL:
                 return await self.failures.escrow_match(attempt, found)
+
+    async def _choose_unique(self, attempt: Attempt) -> Outcome | None:
+        """`SelectUniqueValue`: give the new account the first candidate that nobody at the vendor has."""
+        assert attempt.plan is not None
+        candidates = attempt.plan.mapped.candidates if attempt.plan.mapped else {}
+        for target, values in candidates.items():
+            for value in values:
+                lookup = await self.matcher.look_up(attempt, MatchingAttribute(target=target, fallback="list"), value)
+                if not lookup.answer.ok:
+                    return await self.failures.end_unwritten(attempt, lookup.answer)
+                if not lookup.hits:
+                    attempt.plan = replace(attempt.plan, on_create={**attempt.plan.on_create, target: value})
+                    break
+            else:
+                text = f"every candidate for {target} is taken at the vendor"
+                return await self.failures.escrow_conflict(attempt, ErrorCode.CONFLICT, text, leased=False)
+        return None
 
     async def _write(self, attempt: Attempt) -> Outcome | None:
         """Steps 26 to 31: slot, lease and intent, check, send, save."""
@@ -400,7 +418,7 @@ class Reconciler:
         except IndexTaken as taken:
             if taken.is_target:
                 return await self.names.yield_to_holder(attempt, taken.holder)
-            return Outcome(kind=OutcomeKind.PUT_BACK, reason="name_reserved", hidden_s=RESERVED_WAIT_S)
+            return await self.names.wait_for_holder(attempt, taken.holder)
         attempt.lease_ends = before + self.timing.lease_s
         return None
 
