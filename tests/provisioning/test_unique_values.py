@@ -43,7 +43,9 @@ async def hire_namesakes(world: World, count: int) -> list[str]:
     principal = world.tenant.service_principal_id_of("Empty")
     people = []
     for n in range(count):
-        person = world.tenant.hire(givenName="Kim", userPrincipalName=f"kim{n}@contoso.example", mailNickname=f"k{n}")
+        person = world.tenant.hire(
+            givenName="Kim", userPrincipalName=f"kim{n}@contoso.example", mailNickname=f"k{n}", accountEnabled=True
+        )
         world.tenant.assign(principal, person, world.tenant.role_id_of(principal, "User"))
         people.append(person)
     await world.provision_all()
