@@ -148,6 +148,18 @@ class TargetAttribute(ConfigurationModel):
         parse_path(path)
         return path
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            import regex
+
+            try:
+                regex.compile(pattern)
+            except regex.error as error:
+                raise ValueError(f"a regular expression; {error}") from error
+        return pattern
+
     @model_validator(mode="after")
     def _is_boolean_when_it_decides_access(self) -> Self:
         if self.path == "active" and self.type is not AttributeType.BOOLEAN:

@@ -262,6 +262,7 @@ applications:
     auth: {type: bearer, token: APP_TOKEN}
 """
 ADMINISTRATOR = "urn:ietf:params:scim:schemas:extension:fcc:2.0:User:administrator"
+LONG = f'Append("{"x" * 9_987}", "")'
 BASE = """version: 1
 applications:
   app:
@@ -345,6 +346,48 @@ applications:
             BASE + "    mappings: {users: [{target: title, expression: 'Guid()'}]}\n",
             "mappings.users[0].apply: on_create, because Guid gives another value each time",
             id="a value that never stays",
+        ),
+        pytest.param(
+            BASE + f"    mappings: {{users: [{{target: title, expression: '{LONG}'}}]}}\n",
+            ":8: applications.app.mappings.users[0].expression: at most 10000 characters",
+            id="an expression of 10,001 characters",
+        ),
+        pytest.param(
+            BASE + "    mappings: {users: [{target: title, expression: 'Trim([mail]))'}]}\n",
+            "users[0].expression: an expression; column 13: this ) closes nothing",
+            id="unbalanced brackets",
+        ),
+        pytest.param(
+            BASE + "    mappings: {users: [{target: title, expression: 'Tirm([mail])'}]}\n",
+            "users[0].expression: an expression; column 1: unknown function Tirm; did you mean Trim?",
+            id="an unknown function",
+        ),
+        pytest.param(
+            BASE + "    mappings: {users: [{target: title, expression: 'Append([mail])'}]}\n",
+            "users[0].expression: an expression; column 1: Append: 2 arguments were expected, 1 found",
+            id="too few arguments",
+        ),
+        pytest.param(
+            BASE + """    mappings: {users: [{target: title, expression: 'Replace([mail], , "(x", , "", , )'}]}\n""",
+            "users[0].expression: an expression; column 1: Replace: regexPattern: no valid regular expression",
+            id="an impossible pattern in an expression",
+        ),
+        pytest.param(
+            BASE + "    mappings: {users: [{target: id, source: objectId}]}\n",
+            ":8: applications.app.mappings.users[0].target: an attribute that clients may set",
+            id="a mapping to id",
+        ),
+        pytest.param(
+            BASE
+            + "    mappings:\n      users:\n"
+            + "        - {target: title, source: jobTitle}\n        - {target: Title, source: mail}\n",
+            ":11: applications.app.mappings.users[1].target: each target once",
+            id="two mappings to one target",
+        ),
+        pytest.param(
+            BASE + "    attributes: {users: [{path: 'urn:x:y:2.0:User:z', pattern: '('}]}\n",
+            ":8: applications.app.attributes.users[0].pattern: a regular expression; missing )",
+            id="an impossible pattern of an attribute",
         ),
         pytest.param(
             BASE + "    mappings: {users: [{target: title, source: mail, constant: x}]}\n",

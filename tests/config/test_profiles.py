@@ -259,6 +259,53 @@ evidence: {protocol.etag: {confidence: assumed, source: x}}
     ]
 
 
+PLAIN_PROFILE = """
+version: 1
+name: own
+title: Own
+users:
+  endpoint: /Users
+  schema_urn: urn:ietf:params:scim:schemas:core:2.0:User
+  attributes: [{path: userName, filterable: true}, {path: active, type: Boolean}]
+  matching: [{target: userName}]
+  mappings: [{target: userName, source: mail}, {target: active, computed: not_soft_deleted}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "expected"),
+    [
+        pytest.param("title: Own", "titel: Own", ":4: titel: no such key; one of ", id="of the profile"),
+        pytest.param("title: Own", "titel: Own", "did you mean title?", id="with the one that was meant"),
+        pytest.param("  endpoint", "  disabel: true\n  endpoint", ":6: users.disabel: no such key", id="of users"),
+        pytest.param(
+            "path: userName,",
+            "path: userName, mutable: true,",
+            ":8: users.attributes[0].mutable: no such",
+            id="of a row",
+        ),
+        pytest.param(
+            "source: mail}", "sorce: mail}", ":10: users.mappings[0].sorce: no such key; one of ", id="of a mapping"
+        ),
+        pytest.param(
+            "title: Own",
+            "title: Own\nprotocol: {patch: {verbs: put}}",
+            ":5: protocol.patch.verbs: no such key",
+            id="of the dialect",
+        ),
+    ],
+)
+def test_an_unknown_key_is_refused_with_file_line_and_remedy(tmp_path, written, instead, expected):
+    assert written in PLAIN_PROFILE
+    (tmp_path / "own.yaml").write_text(PLAIN_PROFILE.replace(written, instead, 1))
+
+    with pytest.raises(ConfigurationError) as refusal:
+        find_profile("own.yaml", folder=tmp_path)
+
+    assert str(refusal.value).startswith("own.yaml:")
+    assert expected in str(refusal.value)
+
+
 def test_a_vendor_that_does_not_speak_scim_is_recognised_and_refused(tmp_path):
     (tmp_path / "soap.yaml").write_text(
         """
