@@ -405,6 +405,34 @@ def test_a_header_is_known_however_it_is_written(header):
     assert [entry.path for entry in import_tutorial(text).profile.users.attributes] == ["userName", "active"]
 
 
+PAGE = "# Configure Acme for automatic user provisioning\n\n"
+
+
+def test_a_path_broken_behind_a_colon_goes_on_in_the_next_row():
+    text = f"{PAGE}{TABLE}|urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:|\n|department|String|\n"
+
+    assert import_tutorial(text).profile.users.attributes[-1].path == f"{ENTERPRISE}:department"
+
+
+def test_a_table_with_members_is_one_of_groups_whatever_stands_around_it():
+    groups = "|Attribute|Type|\n|---|---|\n|displayName|String|\n|members|Reference|\n"
+    text = f"{PAGE}{TABLE}\nMore user attributes:\n\n{groups}"
+
+    profile = import_tutorial(text).profile
+
+    assert [entry.path for entry in profile.users.attributes] == ["userName", "active"]
+    assert [entry.path for entry in profile.groups.attributes] == ["displayName", "members"]
+
+
+def test_blanks_that_do_not_break_and_marks_nobody_sees_are_plain_blanks_and_nothing():
+    text = f'{PAGE}{TABLE}|emails[type\u00a0eq\u00a0"work"].value|String|\n|display\u200bName|String|\n'
+
+    assert [entry.path for entry in import_tutorial(text).profile.users.attributes][2:] == [
+        'emails[type eq "work"].value',
+        "displayName",
+    ]
+
+
 CELL = st.one_of(
     st.text(max_size=30),
     st.sampled_from(
