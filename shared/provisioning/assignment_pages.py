@@ -87,6 +87,15 @@ class AssignmentPages:
             or any(due <= now for due in state.marked.values())
         )
 
+    def in_doubt(self, state: StreamState, application: Application, found: AssignmentList) -> StreamState:
+        """The state that the lease is taken with: what the list will change in the mirror is not known from here on.
+
+        A run that dies has written assignments that the digests do not show; if the list then goes back to what it was,
+        only an empty digest makes the next run compare the mirror again.
+        """
+        changed = self._changed_buckets(state, application, found, "")
+        return replace(state, digests={**state.digests, **dict.fromkeys(changed, "")})
+
     async def apply_list(self, run: PullRun, application: Application, found: AssignmentList, *, until: float) -> bool:
         """Steps 4 to 9 for everything the list changes; the round ends with it. False when the time was up first.
 

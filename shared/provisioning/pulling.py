@@ -133,7 +133,7 @@ class Puller:
         if not (is_news or reconfigured or departed or checkpoint.backlog):
             return PullReport(outcome="nothing new")
         try:
-            run = await self._take_lease(checkpoint, firsts, trace=trace)
+            run = await self._take_lease(checkpoint, firsts, trace=trace, lists=lists)
             outcome = await self._run(run, firsts, lists, reconfigured, unread=unread)
         except StorageUnavailable:
             await self._give_back_lease(checkpoint)
@@ -262,7 +262,14 @@ class Puller:
             if checkpoint.configs.get(application.name) != application.config_hash and application.name not in unread
         ]
 
-    async def _take_lease(self, checkpoint: Checkpoint, firsts: Sequence[FirstPage], *, trace: str) -> PullRun:
+    async def _take_lease(
+        self,
+        checkpoint: Checkpoint,
+        firsts: Sequence[FirstPage],
+        *,
+        trace: str,
+        lists: Mapping[str, AssignmentList] | None = None,
+    ) -> PullRun:
         """Step 3: one conditional write on the row read in step 1. Raises StorageConflict when another was faster."""
         before = self.clock.monotonic()
         leased = replace(
@@ -275,6 +282,10 @@ class Puller:
         for first in firsts:
             # A round's stamp is durable before the first row carries it (protocol T21).
             leased = leased.with_stream(first.stream, first.state)
+        for app, found in (lists or {}).items():
+            name = stream_name(app)
+            in_doubt = self.assignments.in_doubt(leased.stream(name), self.applications[app], found)
+            leased = leased.with_stream(name, in_doubt)
         leased = await self.checkpoints.write(DurableWrite.PULLER_LEASE, leased)
         return PullRun(
             checkpoint=leased,
