@@ -9,9 +9,10 @@ import os
 
 import pytest
 
+from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.tables import StorageUnavailable
 from tests.provisioning.loom import Actor, Loom
-from tests.provisioning.stories import Scenery, Stage, open_stage
+from tests.provisioning.stories import Killer, Point, Scenery, Stage, open_stage
 from tests.simulation.vendors.options import ExternalId, VendorOptions
 from tests.world import Queued
 
@@ -282,4 +283,23 @@ async def test_a_puller_that_stalled_cannot_put_older_facts_over_newer_ones(azur
         await loom.finish()
         await stage.settle()
 
+        assert await stage.findings() == []
+
+
+async def test_an_assignment_taken_back_while_the_puller_was_dead_is_noticed(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        stage.observer = Killer(Point(write=DurableWrite.RAISE, occurrence=1, moment=Moment.AFTER))
+        stage.begin()
+        user_id = stage.hire()
+        await stage.tick()
+        await stage.deliver()
+        stage.unassign(user_id)
+
+        await stage.sync()
+        await stage.settle()
+        await stage.pass_time(301)
+        await stage.sync()
+        await stage.settle()
+
+        assert stage.deaths == 1
         assert await stage.findings() == []
