@@ -52,6 +52,10 @@ CONFIG_WAIT_S = 30.0
 SEND_MARGIN_S = 10.0
 """Step 28: a lease must last the request's time-out and this much longer."""
 
+SLOT_WAIT_S = 5.0
+"""What a short lease keeps of that margin for waiting for a slot: settings allow leases hardly longer than both, and
+with such a one every request at a busy vendor would be taken back unsent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -450,7 +454,8 @@ class Reconciler:
     def _may_send(self, attempt: Attempt) -> bool:
         """Step 28: the lease outlasts the request's time-out with a margin."""
         left = attempt.lease_ends - self.clock.monotonic()
-        return left > self.timing.vendor_timeout_s + SEND_MARGIN_S
+        spare = self.timing.lease_s - self.timing.vendor_timeout_s - SLOT_WAIT_S
+        return left > self.timing.vendor_timeout_s + min(SEND_MARGIN_S, spare)
 
     async def _save(self, attempt: Attempt, answer: Answer) -> Outcome | None:
         """Step 30: success. One write brings the row, its index rows and the log up to date."""
