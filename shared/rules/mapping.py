@@ -54,7 +54,7 @@ class MappedAccount:
     matching: tuple[tuple[str, JSON], ...]
     """Target and value by which an existing account is looked for, in order; those without a value are left out."""
     kept: frozenset[str]
-    """Targets whose absence from `attributes` says nothing: create-only, dropped, defaulted or never cleared."""
+    """Targets whose absence from `attributes` says nothing: create-only, dropped or never cleared."""
     add_only: frozenset[str]
     """Multi-valued targets from which nothing is taken away."""
     case_ignored: frozenset[str]
@@ -231,11 +231,13 @@ def _place_reference(step: _Step, value: object, draft: _Draft) -> None:
 
 
 def _place_nothing(step: _Step, draft: _Draft) -> None:
-    """The source is empty: the default on create, else nothing; an error where the target must have a value."""
+    """The source is empty: the default on create, else nothing; an error where the target must have a value.
+
+    A default is no value of the source: what was sent before is taken away like any other that became empty.
+    """
     default = fit_value(step.mapping.default, step.attribute).value
     if default is not None:
         draft.on_create[step.target] = default
-        draft.kept.add(step.target)
     elif _is_decisive(step):
         raise InvalidData(target=step.target, source=step.source, reason="the target requires a value")
 

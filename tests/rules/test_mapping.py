@@ -193,12 +193,12 @@ def test_an_expression_that_is_not_special_is_evaluated():
     assert account.attributes == {"nickName": "ADA"}
 
 
-def test_a_default_is_for_the_create_only_and_never_taken_away():
+def test_a_default_is_for_the_create_only():
     account = mapped({"target": "locale", "source": "preferredLanguage", "default": "en"})
 
     assert account.attributes == {}
     assert account.on_create == {"locale": "en"}
-    assert account.kept == {"locale"}
+    assert account.kept == set()
 
 
 def test_a_value_at_the_source_wins_over_the_default():
