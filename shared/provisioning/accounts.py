@@ -77,10 +77,12 @@ class Intent:
     """The matching value this write gives the account; a lost create is searched under it (protocol H5)."""
     paths: tuple[str, ...] = ()
     """Target paths that open writes may have set, so that a later re-assert can remove what is no longer wanted."""
+    external_id: str = ""
+    """The externalId a create was sent with: by it a lost one is known as ours, whatever the mapping says by then."""
 
     def encode(self) -> str:
         """Write the intent as the column holds it."""
-        return json.dumps([self.kind, self.matching, list(self.paths)], ensure_ascii=False)
+        return json.dumps([self.kind, self.matching, list(self.paths), self.external_id], ensure_ascii=False)
 
     @classmethod
     def decode(cls, text: str) -> Intent | None:
@@ -91,8 +93,13 @@ class Intent:
         if not text:
             return None
         try:
-            kind, matching, paths = json.loads(text)
-            return cls(kind=IntentKind(kind), matching=str(matching), paths=tuple(map(str, paths)))
+            kind, matching, paths, external_id = json.loads(text)
+            return cls(
+                kind=IntentKind(kind),
+                matching=str(matching),
+                paths=tuple(map(str, paths)),
+                external_id=str(external_id),
+            )
         except (ValueError, TypeError):
             return cls(kind=IntentKind.PATCH)
 

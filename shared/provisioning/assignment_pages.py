@@ -178,7 +178,7 @@ class AssignmentPages:
                 AssignmentEvent.ASSIGNED,
                 AssignmentEvent.GONE,
             ):
-                await self._groups.track(run, change.key.removeprefix(GROUPS_BUCKET))
+                await self._groups.track(run, change.key.removeprefix(GROUPS_BUCKET), application.name)
 
     async def _is_of_deleted_group(self, change: AssignmentChange) -> bool:
         """Whether the list, lagging, still shows an assignment of a group that is gone."""

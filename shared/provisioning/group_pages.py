@@ -84,15 +84,15 @@ class GroupPages:
                 # Back, or brought back by a run that died before it could say so.
                 run.forget_group_digests()
 
-    async def track(self, run: PullRun, group_id: str) -> None:
-        """Read the whole membership of a group that was just assigned, write it and raise its members.
+    async def track(self, run: PullRun, group_id: str, app: str) -> None:
+        """Read the whole membership of a group that was just assigned to `app`, write it and raise its members there.
 
         Idempotent; a run that died in the middle is repeated, because the assignment is not checkpointed before. A
         group that nobody has shown us yet has no members; it is tracked, so that they come with it.
         """
         row = await self._mirror.read_group(group_id)
         if row is not None and row.values.get("tracked"):
-            await self._raise_members(run, group_id)
+            await self._raise_members(run, group_id, only=app)
             return
         try:
             async for objects in self._graph.list_members(group_id):
@@ -178,12 +178,13 @@ class GroupPages:
         await run.write_mirror(DIRECTORY, operations)
         await run.raise_accounts(number, await self._touched_by_members(run, group_id, members))
 
-    async def _raise_members(self, run: PullRun, group_id: str) -> None:
-        """Raise everybody who is or was a member: what the group confers has changed."""
+    async def _raise_members(self, run: PullRun, group_id: str, *, only: str = "") -> None:
+        """Raise everybody who is or was a member: what the group confers has changed, at one application or at all."""
         async for rows in self._mirror.list_members(group_id):
             number = run.start_attempt()
             members = {user_id: False for user_id, _ in rows}
-            await run.raise_accounts(number, await self._touched_by_members(run, group_id, members))
+            touched = await self._touched_by_members(run, group_id, members)
+            await run.raise_accounts(number, {app: users for app, users in touched.items() if only in ("", app)})
             await run.renew()
 
     async def _touched_by_members(self, run: PullRun, group_id: str, members: Mapping[str, bool]) -> Touched:

@@ -151,6 +151,7 @@ class GuardKeeper:
         now = self._clock.now()
         staged = [account for account in accounts if account.staged]
         counted = [account for account in staged if counts(account)]
+        uncounted = [account for account in staged if not counts(account)]
         released = guard.released_since(now - WINDOW)
         if needs_population(application.deletion_guard, released + len(counted)):
             guard = await self._with_population(application, guard)
@@ -161,11 +162,11 @@ class GuardKeeper:
         still_held = any(account.staged <= guard.held_up_to for account in counted)
         if verdict is Verdict.HOLD or still_held:
             # A hold never ends by time: while it stands a window that rolls on releases nothing (step 14).
-            await self._hold(application, guard, counted)
+            guard = await self._hold(application, guard, counted)
+            await self._permit(application, guard, [], uncounted)
             return Release(verdict=Verdict.HOLD, staged=len(counted))
         if guard.held_up_to:
             guard = replace(guard, held_up_to="", held_since=None)
-        uncounted = [account for account in staged if account not in counted]
         await self._permit(application, guard, counted, uncounted)
         return Release(verdict=verdict, staged=len(counted), released=len(counted))
 
@@ -175,15 +176,15 @@ class GuardKeeper:
         """Permit the counted rows and take the mark off the others, 49 a transaction, then enqueue."""
         now = self._clock.now()
         everyone = counted + uncounted
+        with_permit = {account.key for account in counted}
         for at in range(0, len(everyone), RELEASE_BATCH):
             batch = everyone[at : at + RELEASE_BATCH]
-            permitted = [account for account in batch if account in counted]
-            guard = _counted(guard, now, len(permitted))
+            guard = _counted(guard, now, sum(account.key in with_permit for account in batch))
             operations = [_guard_operation(guard)]
             enqueued = batch if at + len(batch) <= ENQUEUED_AT_ONCE else []
             for account in batch:
                 operations += _release_operations(
-                    account, permitted=account in permitted, queued_at=now if enqueued else None
+                    account, permitted=account.key in with_permit, queued_at=now if enqueued else None
                 )
             etags = await self._tables.commit(DurableWrite.GUARD_RELEASE, ACCOUNTS, application.name, operations)
             guard = replace(guard, etag=etags[GUARD_KEY])
@@ -200,14 +201,14 @@ class GuardKeeper:
         if counted:
             telemetry.emit(telemetry.Event.DELETIONS_RELEASED, application=application.name, count=len(counted))
 
-    async def _hold(self, application: Application, guard: Guard, counted: list[Account]) -> None:
+    async def _hold(self, application: Application, guard: Guard, counted: list[Account]) -> Guard:
         """Note the hold and its list number; alert once, when it begins."""
         list_number = max(account.staged for account in counted)
         if guard.held_up_to == list_number:
-            return
+            return guard
         begins = not guard.held_up_to
         held = replace(guard, held_up_to=list_number, held_since=guard.held_since or self._clock.now())
-        await self._tables.commit(DurableWrite.GUARD_HOLD, ACCOUNTS, application.name, [_guard_operation(held)])
+        etags = await self._tables.commit(DurableWrite.GUARD_HOLD, ACCOUNTS, application.name, [_guard_operation(held)])
         if begins:
             telemetry.emit(
                 telemetry.Event.DELETIONS_HELD,
@@ -216,6 +217,7 @@ class GuardKeeper:
                 max_count=application.deletion_guard.max_count,
                 max_percent=application.deletion_guard.max_percent,
             )
+        return replace(held, etag=etags[GUARD_KEY])
 
     async def _forget_markers(self, app: str, accounts: list[Account]) -> None:
         """Remove markers of rows that are no longer staged."""

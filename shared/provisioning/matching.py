@@ -79,15 +79,14 @@ class Matcher:
                 return await self.judge(attempt, lookup, value=str(value))
         return Found(verdict=Verdict.NONE)
 
-    async def find_lost_create(self, attempt: Attempt, *, external_id: str, landed_by: datetime) -> Found:
-        """Step 21: look under the value a lost create was sent with, and under our externalId where it can be asked.
+    async def find_lost_create(self, attempt: Attempt, *, landed_by: datetime) -> Found:
+        """Step 21: look under the name and, where it can be asked, the externalId that a lost create was sent with.
 
-        `external_id` is the one the mapping gives the account today, empty for none. A create that landed has done so
-        by `landed_by`: a listing begun earlier may not hold it.
+        A create that landed has done so by `landed_by`: a listing begun earlier may not hold it.
         """
         account, application = attempt.account, attempt.application
         assert account.intent is not None
-        value = account.intent.matching
+        value, external_id = account.intent.matching, account.intent.external_id
         for matching in application.users.matching:
             if matching.by == "none":
                 continue

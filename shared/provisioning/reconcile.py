@@ -226,13 +226,13 @@ class Reconciler:
         account = attempt.account
         assert account.intent is not None
         grace = timedelta(seconds=self.timing.grace_s)
-        found = await self.matcher.find_lost_create(
-            attempt,
-            external_id=self._external_id(attempt),
-            landed_by=(account.intent_at or attempt.now) + grace,
-        )
+        landed_by = (account.intent_at or attempt.now) + grace
+        found = await self.matcher.find_lost_create(attempt, landed_by=landed_by)
         match found.verdict:
             case Verdict.NONE:
+                await self.rows.clear_create(account)
+            case Verdict.FOREIGN if account.intent.external_id:
+                # Ours would carry the externalId it was sent with: the create never landed, a stranger has the name.
                 await self.rows.clear_create(account)
             case Verdict.ADOPTABLE:
                 try:
@@ -247,14 +247,6 @@ class Reconciler:
             case Verdict.FOREIGN | Verdict.SEVERAL:
                 return await self.failures.escrow_match(attempt, found)
         return None
-
-    def _external_id(self, attempt: Attempt) -> str:
-        """The externalId that the mapping gives the account today: by it a lost create is known as ours."""
-        assert attempt.standing is not None
-        mapped = self.mapper.map_user(
-            attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=True
-        )
-        return str({**mapped.on_create, **mapped.attributes}.get("externalId", ""))
 
     def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
         """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
@@ -441,7 +433,12 @@ class Reconciler:
             matching = plan.matching_value
         elif earlier is not None and attempt.reasserts_early:
             matching = earlier.matching
-        return Intent(kind=kind, matching=matching, paths=tuple(sorted(paths)))
+        external_id = ""
+        if kind is IntentKind.CREATE:
+            external_id = str({**plan.on_create, **plan.change.set}.get("externalId", ""))
+        elif earlier is not None:
+            external_id = earlier.external_id
+        return Intent(kind=kind, matching=matching, paths=tuple(sorted(paths)), external_id=external_id)
 
     def _renames(self, attempt: Attempt) -> bool:
         """Whether the write gives a linked account another matching value than it was sent last."""

@@ -35,7 +35,6 @@ class DurableWrite(StrEnum):
     ENQUEUE_LATER = "32 the hidden message of a later try"
     SAVE_WAITING = "33 wait for the holder of a name"
     ENQUEUE_HOLDER = "33 bring the holder of a name to the front"
-    SAVE_PARKED = "33 parked under a temporary name"
     UNLINK = "34 drop the link of an account that is gone"
     MISSED = "34 note the first 404 of a linked account"
     ESCROW = "35 escrow the account"

@@ -22,9 +22,7 @@ from tests.provisioning.story_book import STORIES, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
-EXCLUDED = {
-    DurableWrite.SAVE_PARKED: "no code writes it: parking is saved by SAVE, with `applied` unchanged",
-}
+EXCLUDED = {}
 
 
 def witness_of(stage: Stage) -> Witness:
