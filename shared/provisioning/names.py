@@ -6,7 +6,8 @@ Who waits in a circle is broken by the smallest row of the circle stepping aside
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.directory.mirror import Mirror
@@ -47,10 +48,10 @@ class NameDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Holder:
-    """The row that has a name, and the name it wants now; empty when it has left."""
+    """The row that has a name, and the names it wants now by matching attribute; none when it has left."""
 
     account: Account
-    wanted: str
+    names: Mapping[str, str] = field(default_factory=dict)
     will_be_deleted: bool = False
 
 
@@ -83,7 +84,7 @@ class Names:
             found = await self.matcher.judge(attempt, lookup, value=value)
             match found.verdict:
                 case Verdict.OURS:
-                    return await self._settle(attempt, found.holder, answer)
+                    return await self._settle(attempt, found.holder, answer, path=matching.target)
                 case Verdict.ADOPTABLE if not attempt.account.target_id and attempt.before.attempts < ADOPTION_TRIES:
                     return NameDecision(outcome=await self.failures.refuse_later(attempt, answer))
                 case Verdict.FOREIGN:
@@ -99,7 +100,7 @@ class Names:
     async def yield_to_holder(self, attempt: Attempt, holder_key: str) -> Outcome:
         """The name, or the account, was found to be another row's before anything was sent."""
         holder = await self._read_holder(attempt, holder_key)
-        verdict = self._judge(attempt, holder)
+        verdict = self._judge(attempt, holder, path=self._first_path(attempt))
         if verdict is None:
             return await self.wait_for_holder(attempt, holder_key)
         code, text = verdict
@@ -111,50 +112,51 @@ class Names:
         await self._bring_to_front(attempt, holder_key)
         return outcome
 
-    async def _settle(self, attempt: Attempt, holder_key: str, answer: Answer) -> NameDecision:
+    async def _settle(self, attempt: Attempt, holder_key: str, answer: Answer, *, path: str) -> NameDecision:
         holder = await self._read_holder(attempt, holder_key)
-        verdict = self._judge(attempt, holder)
+        verdict = self._judge(attempt, holder, path=path)
         if verdict is not None:
             code, text = verdict
             return NameDecision(outcome=await self.failures.escrow_conflict(attempt, code, text, leased=True))
-        if await self._must_step_aside(attempt, holder):
+        if await self._must_step_aside(attempt, holder, path=path):
             return NameDecision(plan=self._parking_plan(attempt))
         outcome = await self.failures.refuse_later(attempt, answer, wait_s=WAIT_S)
         await self._bring_to_front(attempt, holder_key)
         return NameDecision(outcome=outcome)
 
-    def _judge(self, attempt: Attempt, holder: _Holder) -> tuple[str, str] | None:
-        """None: the holder will give the name up, so wait. Else the reason why no waiting helps."""
-        contested = attempt.plan.matching_value.casefold() if attempt.plan else ""
+    def _judge(self, attempt: Attempt, holder: _Holder, *, path: str) -> tuple[str, str] | None:
+        """None: the holder will give the name at `path` up, so wait. Else the reason why no waiting helps."""
+        contested = self._value_of(attempt, path).casefold()
         if holder.will_be_deleted:
             return None
-        if not holder.wanted:
+        if not holder.names:
             if holder.account.intent is not None:
                 return None
             return OwnCode.HELD_BY_DEPARTED, f"the name is held by the account of {holder.account.source_id}, who left"
-        if holder.wanted.casefold() == contested:
+        if holder.names.get(path, "").casefold() == contested:
             return ErrorCode.DUPLICATE_SOURCES, f"{holder.account.source_id} is mapped to the same name"
         return None
 
-    async def _must_step_aside(self, attempt: Attempt, holder: _Holder) -> bool:
-        """Whether we wait in a circle of which our row is the smallest."""
-        present = (await self._present_value(attempt)).casefold()
+    async def _must_step_aside(self, attempt: Attempt, holder: _Holder, *, path: str) -> bool:
+        """Whether we wait in a circle of names at `path`, of which our row is the smallest."""
+        present = (await self._present_value(attempt, path)).casefold()
         if not present or not attempt.account.target_id:
             return False
         circle = [attempt.account.key]
         current = holder
         for _ in range(CIRCLE_LIMIT):
             circle.append(current.account.key)
-            if current.wanted.casefold() == present:
+            wanted = current.names.get(path, "")
+            if wanted.casefold() == present:
                 return attempt.account.key == min(circle)
-            following = await self._find_holder(attempt, current.wanted)
+            following = await self._find_holder(attempt, wanted, path=path)
             if following is None or following.account.key in circle:
                 return False
             current = following
         return False
 
-    async def _find_holder(self, attempt: Attempt, value: str) -> _Holder | None:
-        matching = next((entry for entry in attempt.application.users.matching if entry.by != "none"), None)
+    async def _find_holder(self, attempt: Attempt, value: str, *, path: str) -> _Holder | None:
+        matching = next((entry for entry in attempt.application.users.matching if entry.target == path), None)
         if matching is None or not value:
             return None
         lookup = await self.matcher.look_up(attempt, matching, value)
@@ -175,11 +177,11 @@ class Names:
             standing = judge_standing(application, facts, groups)
             if not standing.is_active:
                 deleted = standing.reason is Reason.SOURCE_DELETED and account.pending and bool(account.permit)
-                return _Holder(account=account, wanted="", will_be_deleted=deleted)
+                return _Holder(account=account, will_be_deleted=deleted)
             mapped = self.mapper.map_user(application, facts, roles=standing.roles, soft_deleted=False)
         except InvalidData:
-            return _Holder(account=account, wanted="")
-        return _Holder(account=account, wanted=str(mapped.matching[0][1]) if mapped.matching else "")
+            return _Holder(account=account)
+        return _Holder(account=account, names={path: str(value) for path, value in mapped.matching})
 
     def _parking_plan(self, attempt: Attempt) -> Plan:
         """Step aside: every name that is about to change becomes one that nobody else can have.
@@ -202,12 +204,15 @@ class Names:
             parks=True,
         )
 
-    async def _present_value(self, attempt: Attempt) -> str:
+    def _first_path(self, attempt: Attempt) -> str:
+        mapped = attempt.plan.mapped if attempt.plan else None
+        return mapped.matching[0][0] if mapped and mapped.matching else ""
+
+    async def _present_value(self, attempt: Attempt, path: str) -> str:
         """The name our account has now: what was sent last or, where that is not certain, what the vendor holds."""
-        plan, sent, account = attempt.plan, attempt.before.sent, attempt.account
-        if plan is None or plan.mapped is None or not plan.mapped.matching or not account.target_id:
+        sent, account = attempt.before.sent, attempt.account
+        if not path or not account.target_id:
             return ""
-        path = plan.mapped.matching[0][0]
         if sent is not None and attempt.before.intent is None:
             return str(sent.get(path, ""))
         client = self.failures.client_of(attempt.application)

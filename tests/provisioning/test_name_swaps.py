@@ -15,8 +15,8 @@ def _work_email(resource: dict[str, object]) -> object:
     return next(each["value"] for each in resource["emails"] if each["type"] == "work")  # type: ignore[attr-defined, union-attr]
 
 
-def _swap(tenant: Tenant, one: str, other: str) -> None:
-    names = [{name: tenant.user(user_id)[name] for name in ("userPrincipalName", "mail")} for user_id in (one, other)]
+def _swap(tenant: Tenant, one: str, other: str, swapped: tuple[str, ...]) -> None:
+    names = [{name: tenant.user(user_id)[name] for name in swapped} for user_id in (one, other)]
     tenant.update(one, **names[1])
     tenant.update(other, **names[0])
 
@@ -27,18 +27,29 @@ async def _accounts(world: World, user_ids: list[str]) -> list[tuple[str, object
     return [(str(resource["userName"]), _work_email(resource)) for resource in found]
 
 
+BOTH = ("userPrincipalName", "mail")
+NAME = ("userPrincipalName",)
+
+
 @pytest.mark.parametrize(
-    ("simulator", "profile"),
+    ("simulator", "profile", "swapped"),
     [
-        pytest.param(FuzeSimulator, "fuze", id="Fuze matches by mail and keeps the user name unique too"),
+        pytest.param(FuzeSimulator, "fuze", BOTH, id="Fuze matches by mail and keeps the user name unique too"),
+        pytest.param(FuzeSimulator, "fuze", NAME, id="Fuze, where only the name that it cannot filter is swapped"),
         pytest.param(
-            PureCloudSimulator, "purecloud", id="PureCloud matches by user name and keeps the mail unique too"
+            PureCloudSimulator, "purecloud", BOTH, id="PureCloud matches by user name and keeps the mail unique too"
         ),
-        pytest.param(ClarizenSimulator, "clarizen-one", id="Clarizen keeps only the user name unique"),
+        pytest.param(ClarizenSimulator, "clarizen-one", BOTH, id="Clarizen keeps only the user name unique"),
+        pytest.param(ClarizenSimulator, "clarizen-one", NAME, id="Clarizen, where only the name is swapped"),
     ],
 )
 async def test_two_people_who_swap_user_name_and_mail_both_arrive(
-    simulator: type[VendorSimulator], profile: str, azurite: str, name_prefix: str, tmp_path: Path
+    simulator: type[VendorSimulator],
+    profile: str,
+    swapped: tuple[str, ...],
+    azurite: str,
+    name_prefix: str,
+    tmp_path: Path,
 ) -> None:
     tenant = Tenant(1, 12)
     pair = [user_id for user_id in tenant.user_ids() if "mail" in tenant.user(user_id)][:2]
@@ -62,8 +73,10 @@ async def test_two_people_who_swap_user_name_and_mail_both_arrive(
         await world.provision_all()
         before = await _accounts(world, pair)
 
-        _swap(tenant, *pair)
+        _swap(tenant, *pair, swapped)
         await world.provision_all()
 
-        assert await _accounts(world, pair) == before[::-1]
+        after = await _accounts(world, pair)
+        assert [name for name, _ in after] == [name for name, _ in before[::-1]]
+        assert [mail for _, mail in after] == [mail for _, mail in (before[::-1] if "mail" in swapped else before)]
         assert world.vendors["app"].violations == []
