@@ -27,6 +27,8 @@ MAX_WAIT_S = 2.0
 """Longer waits are not slept in a function: the message is put back."""
 
 LOOK_S = 1.0
+"""How long a worker without a limit may miss a pause that the vendor asked another one for."""
+
 NORMAL_AHEAD_S = 1.0
 FIRST_AHEAD_S = 3.0
 BATCH_S = 0.5
@@ -82,6 +84,8 @@ class Limiter:
         Raises RateLimited when there is no such slot.
         """
         local = self._local.setdefault(app, _Local())
+        if rate is None:
+            await self._look(app, local)
         now = self._clock.now()
         if local.blocked_until is not None and local.blocked_until > now + timedelta(seconds=MAX_WAIT_S):
             raise RateLimited((local.blocked_until - now).total_seconds())
@@ -109,6 +113,13 @@ class Limiter:
             await self._clock.sleep(wait)
         late = (self._clock.now() - slot).total_seconds()
         return late <= SKEW_S and not self._is_void(self._local.setdefault(app, _Local()), slot)
+
+    async def _look(self, app: str, local: _Local) -> None:
+        """Without a limit nothing is reserved; what the vendor told another worker is looked up now and then."""
+        now = self._clock.monotonic()
+        if now - local.looked_at >= LOOK_S:
+            local.looked_at = now
+            await self._read(app, local)
 
     def known_wait_s(self, app: str) -> float:
         """How long this process knows that nothing can be sent, without asking storage."""

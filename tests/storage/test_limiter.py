@@ -230,3 +230,17 @@ async def test_without_a_limit_nothing_waits_and_a_known_pause_still_holds(open_
     with pytest.raises(RateLimited):
         await limiter.wait_for_slot("acme", None, first=False)
     assert line.slept == []
+
+
+async def test_without_a_limit_a_pause_asked_of_another_instance_is_known_within_a_second(
+    open_limiter: OpenLimiter,
+) -> None:
+    line = Timeline(workers=1)
+    asked, other = (open_limiter(InstanceClock(line)) for _ in range(2))
+    await other.wait_for_slot("acme", None, first=False)
+    await asked.block("acme", 30.0)
+
+    line.elapsed += 1.1
+
+    with pytest.raises(RateLimited):
+        await other.wait_for_slot("acme", None, first=False)
