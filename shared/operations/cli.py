@@ -28,7 +28,7 @@ from shared.clock import Clock
 from shared.composition import Services, load_services
 from shared.config.applications import Application, Applications, ConfigurationError, load_applications
 from shared.config.settings import SettingsError
-from shared.operations import rendering
+from shared.operations import profile_commands, rendering
 from shared.operations.exit_codes import ExitCode
 from shared.operations.local_settings import read_local_settings
 from shared.scim.client import Gate, RequestPriority
@@ -41,6 +41,7 @@ App = Annotated[str, typer.Argument(metavar="APP", help="Name of an application 
 _STDIN: Final = "-"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(profile_commands.app, name="profile")
 
 
 class CommandRefused(Exception):
