@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.config.applications import Application
+from shared.config.mapping import AttributeMapping
 from shared.config.provisioning_file import ScopeMode
 from shared.directory.mirror import Assignment, MirrorUser, Presence, UserFacts
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.standing import judge_standing
 from shared.rules.expressions import AppRole
 from shared.rules.failures import InvalidData
+from shared.rules.mapping import MappedAccount
+from shared.scim.resources import build_resource
 
 REDACTED = "[Redact]"
 _ROLES = "appRoleAssignments"
@@ -21,6 +24,18 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 class UserRefused(ValueError):
     """The given JSON is no user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingTrace:
+    """What one mapping did for one person."""
+
+    target: str
+    source: str
+    """Where the value comes from, as written: an attribute, an expression, a constant."""
+    outcome: str
+    """`always`, `on create`, `reference`, `left out` (with a warning), or `empty`."""
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +57,10 @@ class MappingPreview:
     matching: Mapping[str, Any]
     """By which an existing account would be looked for, in order."""
     warnings: tuple[str, ...]
+    trace: tuple[MappingTrace, ...] = ()
+    """Every mapping in force, also those without a value."""
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """The SCIM resource that a create would send."""
     refusal: str = ""
     """Why the person cannot be mapped; then there are no attributes."""
 
@@ -98,17 +117,46 @@ def preview_mapping(
     def shown(values: Mapping[str, Any]) -> dict[str, Any]:
         return {path: REDACTED if path in mapped.redacted else value for path, value in values.items()}
 
+    attributes, on_create = shown(mapped.attributes), shown(mapped.on_create)
     return MappingPreview(
         application=application.name,
         user_id=user_id,
         standing=standing.reason,
         scoping=dict(standing.explanation),
-        attributes=shown(mapped.attributes),
-        on_create=shown(mapped.on_create),
+        attributes=attributes,
+        on_create=on_create,
+        trace=tuple(_trace(mapping, attributes, on_create, mapped=mapped) for mapping in application.users.mappings),
+        resource=build_resource({**attributes, **on_create}, schema_urn=application.users.schema_urn),
         references=dict(mapped.references),
         matching=shown(dict(mapped.matching)),
         warnings=tuple(f"{warning.target}: {warning.reason}" for warning in mapped.warnings),
     )
+
+
+def _trace(
+    mapping: AttributeMapping, attributes: Mapping[str, Any], on_create: Mapping[str, Any], *, mapped: MappedAccount
+) -> MappingTrace:
+    target, source = mapping.target, _written_source(mapping)
+    if target in attributes:
+        return MappingTrace(target=target, source=source, outcome="always", value=attributes[target])
+    if target in on_create:
+        return MappingTrace(target=target, source=source, outcome="on create", value=on_create[target])
+    if target in mapped.references:
+        return MappingTrace(target=target, source=source, outcome="reference", value=mapped.references[target])
+    warned = next((warning.reason for warning in mapped.warnings if warning.target == target), None)
+    return MappingTrace(target=target, source=source, outcome="left out" if warned else "empty", value=warned)
+
+
+def _written_source(mapping: AttributeMapping) -> str:
+    if mapping.expression is not None:
+        return mapping.expression
+    if mapping.computed is not None:
+        return mapping.computed
+    if mapping.source is not None:
+        return f"{mapping.source}, else {mapping.fallback}" if mapping.fallback else mapping.source
+    if mapping.join:
+        return " + ".join(mapping.join)
+    return "default only" if mapping.none else "a constant"
 
 
 def _refused(application: Application, user_id: str, refusal: str) -> MappingPreview:

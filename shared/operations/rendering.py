@@ -96,14 +96,11 @@ def mapping_tables(preview: MappingPreview) -> list[Any]:
         head.add_row("Warning", _text(warning))
     if preview.refusal:
         head.add_row("Refused", _text(preview.refusal))
-    values = _table("Target", "Value", "When")
-    for path, value in preview.attributes.items():
-        values.add_row(_text(path), _text(value), "always")
-    for path, value in preview.on_create.items():
-        values.add_row(_text(path), _text(value), "on create")
-    for path, source_id in preview.references.items():
-        values.add_row(_text(path), _text(f"account of {source_id}"), "always")
-    return [head] if preview.refusal else [head, values]
+    values = _table("Target", "From", "Value", "When")
+    for step in preview.trace:
+        value = f"account of {step.value}" if step.outcome == "reference" else step.value
+        values.add_row(_text(step.target), _text(step.source), _text("" if value is None else value), step.outcome)
+    return [head] if preview.refusal else [head, values, as_json(preview.resource)]
 
 
 def log_table(lines: Sequence[LogLine]) -> Table:
