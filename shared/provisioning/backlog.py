@@ -38,7 +38,9 @@ QUEUE_DEPTH_S = 120.0
 UNLIMITED_RATE = 25.0
 """Accounts per second assumed for a vendor without a limit (Entra asks gallery servers for 25 requests a second)."""
 
-_BATCH = 500
+_BATCH = 100
+"""Rows stamped and queued between two looks at the lease."""
+
 _COLUMNS = (
     "target_id",
     "wanted",

@@ -142,9 +142,9 @@ class Lease:
         if self.ends_at - monotonic <= self.margin_s:
             raise LeaseLost("the puller's lease is nearly over; the page is read again at the next run")
 
-    def is_half_over(self, monotonic: float) -> bool:
-        """Whether it is time to renew."""
-        return self.ends_at - monotonic < self.length.total_seconds() / 2
+    def is_worn(self, monotonic: float) -> bool:
+        """Whether it is time to renew: a quarter is over. What comes until the next look may take as long as half."""
+        return self.ends_at - monotonic < 0.75 * self.length.total_seconds()
 
 
 @dataclass(slots=True)

@@ -199,8 +199,8 @@ class PullRun:
         self.checkpoint = await self._conditional(DurableWrite.PULLER_RELEASE, released)
 
     async def renew(self) -> None:
-        """Renew the lease when half of it is over."""
-        if self.lease.is_half_over(self.clock.monotonic()):
+        """Renew the lease when a quarter of it is over."""
+        if self.lease.is_worn(self.clock.monotonic()):
             await self._write(DurableWrite.CHECKPOINT, self.checkpoint)
 
     async def _write(self, write: DurableWrite, checkpoint: Checkpoint) -> None:

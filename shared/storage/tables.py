@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -250,11 +250,17 @@ class Tables:
 
         Two neighbours at an even position share a transaction, so a pair can be written together or not at all.
         """
-        batches = list(_batches(operations))
-        for at in range(0, len(batches), parallel):
-            await gather_all(
-                [self.commit(write, table, partition, batch) for batch in batches[at : at + parallel]],
-            )
+        batches = deque(_batches(operations))
+
+        async def commit_next() -> None:
+            while batches:
+                try:
+                    await self.commit(write, table, partition, batches.popleft())
+                except BaseException:
+                    batches.clear()
+                    raise
+
+        await gather_all([commit_next() for _ in range(min(parallel, len(batches)))])
 
     async def _commit(self, table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
         from azure.core.exceptions import AzureError, HttpResponseError

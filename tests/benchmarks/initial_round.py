@@ -21,7 +21,7 @@ from tests.benchmarks.tenants import APPLICATION, new_services, serve_graph
 from tests.simulation.azurite import Azurite
 
 USERS = 100_000
-PAGE_SIZE = 200
+PAGE_SIZE = 999
 
 
 def measure(users: int | None) -> list[Table]:

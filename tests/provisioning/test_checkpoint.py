@@ -129,12 +129,12 @@ def test_no_write_is_started_with_too_little_lease_left(left_s: float, may_write
             lease.require(100.0 - left_s)
 
 
-def test_a_lease_is_renewed_in_its_second_half_and_before_writes_are_refused() -> None:
-    lease = Lease(token="t", ends_at=100.0, length=timedelta(seconds=90), margin_s=35.0)
+def test_a_lease_is_renewed_when_a_quarter_is_over_long_before_writes_are_refused() -> None:
+    lease = Lease(token="t", ends_at=100.0, length=timedelta(seconds=80), margin_s=35.0)
 
-    assert not lease.is_half_over(55.0)
-    assert lease.is_half_over(55.1)
-    lease.require(55.1)
+    assert not lease.is_worn(40.0)
+    assert lease.is_worn(40.1)
+    lease.require(64.9)
 
 
 async def test_a_second_puller_waits_for_the_first_and_takes_over_when_that_one_is_dead(
