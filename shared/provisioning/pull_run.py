@@ -55,6 +55,8 @@ class PullRun:
     raised: Counter[str] = field(default_factory=Counter)
     staged: set[str] = field(default_factory=set)
     """Applications in which this run staged somebody."""
+    raised_at: float = 0.0
+    """Monotonic: when the last row of the run was raised."""
     finished: dict[str, StreamState] = field(default_factory=dict)
     """Streams whose round ended: saved together, last, after the guard's release."""
     memberships: dict[tuple[str, str], bool] = field(default_factory=dict)

@@ -90,6 +90,8 @@ class PullReport:
 
     outcome: str
     raised: Mapping[str, int] = field(default_factory=dict)
+    raised_s: float = 0.0
+    """Seconds until every touched row was raised; what follows releases and queues them."""
     duration_s: float = 0.0
 
 
@@ -145,7 +147,9 @@ class Puller:
         telemetry.emit(
             telemetry.Event.DIRECTORY_PULLED, outcome=outcome, raised=run.raised, duration_s=round(duration, 3)
         )
-        return PullReport(outcome=outcome, raised=dict(run.raised), duration_s=duration)
+        return PullReport(
+            outcome=outcome, raised=dict(run.raised), raised_s=run.raised_at - started, duration_s=duration
+        )
 
     async def _give_back_lease(self, before: Checkpoint) -> None:
         """Storage failed in the middle: the page is read again at the next tick, which need not wait for the lease."""
@@ -336,6 +340,7 @@ class Puller:
         except (GraphError, PageError) as error:
             outcome = "unavailable"
             telemetry.emit(_event_of(error), reason=str(error))
+        run.raised_at = self.clock.monotonic()
         for app in sorted(run.staged):
             release = await self.guard.release(self.applications[app])
             if release.released > ENQUEUED_AT_ONCE and app not in run.checkpoint.backlog:

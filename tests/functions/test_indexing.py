@@ -74,6 +74,8 @@ def index(path: Path, **settings: str) -> dict[str, Any]:
     """Answers with what indexing found, in a process of its own and with no settings but these."""
     environment = {
         "PATH": os.environ["PATH"],
+        # A temporary folder of its own: nothing was validated there before.
+        "TMPDIR": str(path.parent),
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "PROVISIONING_CONFIG": str(path),
         **settings,
