@@ -90,11 +90,13 @@ class Names:
                 case Verdict.FOREIGN:
                     return NameDecision(outcome=await self._escrow(attempt, OwnCode.FOREIGN_ACCOUNT, found.target_id))
                 case _:
-                    break
-        candidates = attempt.plan.mapped.candidates if attempt.plan.mapped else {}
-        if candidates and attempt.before.attempts < ADOPTION_TRIES:
-            # Somebody took the unique value between the look-up and the create: choose again.
-            return NameDecision(outcome=await self.failures.refuse_later(attempt, answer, wait_s=1.0))
+                    return NameDecision(outcome=await self._escrow(attempt, ErrorCode.CONFLICT, "", text=answer.detail))
+        if attempt.before.attempts < ADOPTION_TRIES:
+            # Nobody to be seen: the name was given up between the refusal and the look-up, or the vendor's search lags.
+            # With candidates for a unique value somebody took ours before the create: choose again.
+            candidates = attempt.plan.mapped.candidates if attempt.plan.mapped else {}
+            wait_s = 1.0 if candidates else WAIT_S
+            return NameDecision(outcome=await self.failures.refuse_later(attempt, answer, wait_s=wait_s))
         return NameDecision(outcome=await self._escrow(attempt, ErrorCode.CONFLICT, "", text=answer.detail))
 
     async def yield_to_holder(self, attempt: Attempt, holder_key: str) -> Outcome:
@@ -130,7 +132,8 @@ class Names:
         if holder.will_be_deleted:
             return None
         if not holder.names:
-            if holder.account.intent is not None:
+            if holder.account.intent is not None or not holder.account.target_id:
+                # It is at it, or has let the account go since the look-up.
                 return None
             return OwnCode.HELD_BY_DEPARTED, f"the name is held by the account of {holder.account.source_id}, who left"
         if holder.names.get(path, "").casefold() == contested:

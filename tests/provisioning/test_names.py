@@ -6,7 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from shared.provisioning.attempt import OwnCode
+from shared.provisioning.attempt import OutcomeKind, OwnCode
+from shared.provisioning.names import WAIT_S
 from shared.scim.error_catalogue import ErrorCode
 from tests.provisioning.stories import Scenery, Stage, open_stage
 from tests.simulation.vendors.options import ExternalId, VendorOptions
@@ -37,6 +38,36 @@ async def test_two_people_swap_their_names(vendor: str, first: int, azurite: str
 
         await _deliver_in_order(stage, [people[first], people[1 - first]])
 
+        assert await stage.findings() == []
+
+
+@pytest.mark.parametrize("swaps", [False, True], ids=["moves on", "swaps"])
+async def test_a_name_given_up_between_the_refusal_and_the_look_up_is_taken(swaps: bool, azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        people = sorted(await _people(stage, "ann", "bob"))
+        mine, theirs = stage.name_of(people[0]), stage.name_of(people[1])
+        stage.rename(people[0], theirs)
+        stage.rename(people[1], mine if swaps else "cy")
+        await stage.sync()
+        stage.world.queues.waiting.sort(key=lambda queued: people.index(queued.message.id), reverse=swaps)
+        matcher = stage.world.services.reconciler.names.matcher
+        look_up, looked = matcher.look_up, []
+
+        async def look_up_late(attempt, *args, **kwargs):
+            looked.append(attempt.account.source_id)
+            # Who swaps is refused twice: it steps aside, and the other, refused earlier, still waits to try again.
+            if looked.count(people[0]) == (2 if swaps else 1):
+                matcher.look_up = look_up
+                await stage.pass_time(WAIT_S * 2)
+                await stage.deliver()
+            return await look_up(attempt, *args, **kwargs)
+
+        matcher.look_up = look_up_late
+
+        await stage.settle()
+
+        assert looked == ([people[1], people[0], people[0]] if swaps else [people[0]])
+        assert [outcome for outcome in stage.outcomes if outcome.kind is OutcomeKind.ESCROWED] == []
         assert await stage.findings() == []
 
 
