@@ -70,12 +70,14 @@ class ReadingNoted(dict[str, str]):
         return super().get(name, default)
 
 
-def index(path: Path, **settings: str) -> dict[str, Any]:
-    """Answers with what indexing found, in a process of its own and with no settings but these."""
+def index(path: Path, temporary: Path, **settings: str) -> dict[str, Any]:
+    """Answers with what indexing found, in a process of its own and with no settings but these.
+
+    In `temporary`, its temporary folder, it leaves that the configuration was validated.
+    """
     environment = {
         "PATH": os.environ["PATH"],
-        # A temporary folder of its own: nothing was validated there before.
-        "TMPDIR": str(path.parent),
+        "TMPDIR": str(temporary),
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "PROVISIONING_CONFIG": str(path),
         **settings,
@@ -111,7 +113,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Answers with what indexing finds for two enabled applications and one that is off."""
     path = tmp_path_factory.mktemp("indexing") / "provisioning.yaml"
     path.write_text(CONFIGURATION)
-    return index(path)
+    return index(path, path.parent)
 
 
 def test_the_functions_are_those_of_the_enabled_applications_and_two_timers(found):
@@ -143,7 +145,7 @@ def test_a_schedule_that_is_set_is_obeyed(tmp_path):
     path = tmp_path / "provisioning.yaml"
     path.write_text(CONFIGURATION)
 
-    found = index(path, SYNC_SCHEDULE="*/20 * * * * *", HOUSEKEEPING_SCHEDULE="0 0 3 * * *")
+    found = index(path, tmp_path, SYNC_SCHEDULE="*/20 * * * * *", HOUSEKEEPING_SCHEDULE="0 0 3 * * *")
 
     schedules = {name: binding["schedule"] for name, binding in bindings_of(found, "timerTrigger")}
     assert schedules == {"sync_directory": "*/20 * * * * *", "housekeeping": "0 0 3 * * *"}
@@ -162,7 +164,7 @@ def test_the_grammar_of_expressions_is_loaded_only_when_the_file_has_one(found, 
     path = tmp_path / "provisioning.yaml"
     path.write_text(CONFIGURATION + "    mappings: {users: [{target: title, expression: 'ToLower([jobTitle])'}]}\n")
 
-    with_expression = index(path)
+    with_expression = index(path, tmp_path)
 
     assert "lark" not in found["modules"]
     assert "lark" in with_expression["modules"]
@@ -176,11 +178,11 @@ def test_no_application_still_makes_an_app(tmp_path):
     path = tmp_path / "provisioning.yaml"
     path.write_text("version: 1\napplications: {}\n")
 
-    assert set(index(path)["functions"]) == {"sync_directory", "housekeeping"}
+    assert set(index(path, tmp_path)["functions"]) == {"sync_directory", "housekeeping"}
 
 
-def test_the_shipped_files_make_an_app():
-    found = index(ROOT / "provisioning.yaml", **sample_values())
+def test_the_shipped_files_make_an_app(tmp_path):
+    found = index(ROOT / "provisioning.yaml", tmp_path, **sample_values())
 
     assert set(found["functions"]) == {"sync_directory", "housekeeping"}
 
