@@ -21,9 +21,9 @@ _PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "con
 """Reads are tried three times within a second; writes once (`Tables.commit`), and the puller's lease outlasts both."""
 
 
-_EMULATOR_KEEP_ALIVE_S = 3.0
+_EMULATOR_KEEP_ALIVE_S = 1.0
 """Azurite ends a connection that was idle for five seconds. A request that is on its way then is lost, and writes are
-not repeated, so ours must give up first."""
+not repeated, so ours must give up first, with room for the seconds in which a busy Azurite reads nothing."""
 
 
 class StaticTokenCredential:
