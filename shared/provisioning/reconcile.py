@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared import telemetry
 from shared.clock import Clock
@@ -464,30 +465,7 @@ class Reconciler:
         if created and not target_id:
             return await self.failures.save_in_doubt(attempt, answer, reason="created_without_id")
         keeps_doubt = attempt.reasserts_early and not deleted
-        columns = write_columns(
-            applied=attempt.seen,
-            tried=attempt.seen,
-            target_id=target_id,
-            target_version=answer.etag or "",
-            sent=None if deleted else plan.state,
-            config=attempt.application.config_hash,
-            state=_state_of_write(plan),
-            missed_at=None,
-            **({"linked_at": attempt.now} if created else {}),
-            **NOTHING_FAILED,
-        )
-        if keeps_doubt:
-            # A write that was sent before ours may still land: the intent keeps its age, and is asserted once more.
-            assert attempt.before.intent_at is not None
-            again_at = attempt.before.intent_at + timedelta(seconds=self.timing.grace_s)
-            columns |= write_columns(intent_at=attempt.before.intent_at, next_attempt_at=again_at)
-        else:
-            columns |= write_columns(intent=None, intent_at=None, permit=None)
-        if not plan.is_destructive:
-            columns |= write_columns(staged=None, permit=None)
-        if plan.parks:
-            # Not applied: the name that is wanted comes with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+        columns = self._columns_after(attempt, answer, plan, target_id=target_id, keeps_doubt=keeps_doubt)
         attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
         entry = attempt.log(
             self.new_id(),
@@ -522,6 +500,36 @@ class Reconciler:
         )
         await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
         return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)
+
+    def _columns_after(
+        self, attempt: Attempt, answer: Answer, plan: Plan, *, target_id: str, keeps_doubt: bool
+    ) -> dict[str, Any]:
+        """What the row says after a successful write."""
+        columns = write_columns(
+            applied=attempt.seen,
+            tried=attempt.seen,
+            target_id=target_id,
+            target_version=answer.etag or "",
+            sent=None if plan.action is ProvisioningAction.DELETE else plan.state,
+            config=attempt.application.config_hash,
+            state=_state_of_write(plan),
+            missed_at=None,
+            **({"linked_at": attempt.now} if plan.action is ProvisioningAction.CREATE else {}),
+            **NOTHING_FAILED,
+        )
+        if keeps_doubt:
+            # A write that was sent before ours may still land: the intent keeps its age, and is asserted once more.
+            assert attempt.before.intent_at is not None
+            again_at = attempt.before.intent_at + timedelta(seconds=self.timing.grace_s)
+            columns |= write_columns(intent_at=attempt.before.intent_at, next_attempt_at=again_at)
+        else:
+            columns |= write_columns(intent=None, intent_at=None, permit=None)
+        if not plan.is_destructive:
+            columns |= write_columns(staged=None, permit=None)
+        if plan.parks:
+            # Not applied: the name that is wanted comes with the next attempt.
+            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+        return columns
 
     async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
         """Step 31: raised while we were at it, or to be asserted once more after grace."""
