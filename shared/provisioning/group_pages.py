@@ -11,14 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared import telemetry
 from shared.directory.delta import (
-    DeltaLinks,
     GroupChange,
     Removal,
-    count_unusable,
     read_group_changes,
-    read_links,
     read_member_ids,
 )
 from shared.directory.graph import Graph, GraphNotFound, GraphUnavailable
@@ -48,14 +44,9 @@ class GroupPages:
         self._graph = graph
         self._mirror = mirror
 
-    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> DeltaLinks:
-        """Carry one page through steps 4 to 8; the caller checkpoints. Answers where the round goes on."""
-        links = read_links(page)
-        unusable = count_unusable(page)
-        if unusable:
-            telemetry.emit(telemetry.Event.DIRECTORY_OBJECT_UNUSABLE, stream=STREAM, count=unusable)
+    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> None:
+        """Carry one page through steps 4 to 8; the caller follows its link and checkpoints."""
         await self.apply_changes(run, read_group_changes(page))
-        return links
 
     async def apply_changes(self, run: PullRun, changes: Sequence[GroupChange]) -> None:
         """Steps 4 to 8 for these groups."""

@@ -20,7 +20,7 @@ from shared import telemetry
 from shared.clock import Clock, write_instant
 from shared.config.applications import Application, Applications
 from shared.config.provisioning_file import ScopeMode
-from shared.directory.delta import DeltaLinks, PageError, read_links
+from shared.directory.delta import PageError, count_unusable, read_links
 from shared.directory.graph import (
     ForeignLink,
     Graph,
@@ -65,7 +65,7 @@ LEASE_MARGIN_S = 25.0
 class DeltaPages(Protocol):
     """A stream of delta pages."""
 
-    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> DeltaLinks:
+    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> None:
         """Carry a page through steps 4 to 8."""
         ...
 
@@ -379,8 +379,13 @@ class Puller:
     async def _run_stream(self, run: PullRun, first: FirstPage, pages: DeltaPages, *, until: float) -> bool:
         page, state, seen = first.page, first.state, set[str]()
         while True:
-            self._require_own(page)
-            links = await pages.apply_page(run, page)
+            links = read_links(page)
+            # A page that leads to another host is neither followed nor stored: raises ForeignLink.
+            self.graph.require_own(links.next or links.delta)
+            unusable = count_unusable(page)
+            if unusable:
+                telemetry.emit(telemetry.Event.DIRECTORY_OBJECT_UNUSABLE, stream=first.stream, count=unusable)
+            await pages.apply_page(run, page)
             if links.delta:
                 await pages.sweep_unseen(run)
                 run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False))
@@ -395,25 +400,22 @@ class Puller:
                 return False
             page = await self.graph.read(links.next)
 
-    def _require_own(self, page: Mapping[str, Any]) -> None:
-        """Raise ForeignLink when a page leads to another host: neither followed nor stored."""
-        links = read_links(page)
-        self.graph.require_own(links.next or links.delta)
-
     async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.
 
         Rows that were applied with another configuration are due by themselves. People who never had a row are raised
-        where everybody is in scope; elsewhere they come with their assignments. An application that was switched off
-        for a while missed what happened meanwhile: everybody it knows, and who is in its groups, is raised.
+        where everybody is in scope; elsewhere they come with their assignments, which for an application that had none
+        before were all raised just now. An application that was switched off for a while missed what happened
+        meanwhile: everybody it knows, and who is in its groups, is raised.
         """
         for application in reconfigured:
             if not await self.states.publish_configuration(application):
                 continue
             is_settled = bool(run.checkpoint.stream("users").saved_at)
-            if application.scope is ScopeMode.ALL and is_settled:
-                await self._raise_everybody(run, application)
-            elif application.name not in run.checkpoint.configs and is_settled:
+            if application.scope is ScopeMode.ALL:
+                if is_settled:
+                    await self._raise_everybody(run, application)
+            elif application.name not in run.checkpoint.configs and _was_assigned(run, application):
                 await self._raise_known(run, application)
             configs = {**run.checkpoint.configs, application.name: application.config_hash}
             run.checkpoint = replace(run.checkpoint, configs=configs)
@@ -469,6 +471,14 @@ def _knows_assignments(run: PullRun, application: Application) -> bool:
     """Whether the application's assignments were in the mirror before this run."""
     state = run.checkpoint.stream(stream_name(application.name))
     return application.scope is ScopeMode.ALL or state.principal == application.service_principal_id
+
+
+def _was_assigned(run: PullRun, application: Application) -> bool:
+    """Whether assignments of the application, of this or an earlier service principal, were taken in by an earlier run.
+
+    A list that this run read to its end counts from the end of the run.
+    """
+    return bool(run.checkpoint.stream(stream_name(application.name)).principal)
 
 
 def _read_assignments(run: PullRun, application: Application) -> bool:

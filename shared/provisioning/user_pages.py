@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared import telemetry
 from shared.config.applications import Application
 from shared.config.provisioning_file import ScopeMode
-from shared.directory.delta import DeltaLinks, Removal, UserChange, count_unusable, read_links, read_user_changes
+from shared.directory.delta import Removal, UserChange, read_user_changes
 from shared.directory.graph import Graph, GraphNotFound, GraphRefused
 from shared.directory.mirror import (
     DIRECTORY,
@@ -38,14 +37,9 @@ class UserPages:
         self._graph = graph
         self._mirror = mirror
 
-    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> DeltaLinks:
-        """Carry one page through steps 4 to 8; the caller checkpoints. Answers where the round goes on."""
-        links = read_links(page)
-        unusable = count_unusable(page)
-        if unusable:
-            telemetry.emit(telemetry.Event.DIRECTORY_OBJECT_UNUSABLE, stream=STREAM, count=unusable)
+    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> None:
+        """Carry one page through steps 4 to 8; the caller follows its link and checkpoints."""
         await self.apply_changes(run, read_user_changes(page))
-        return links
 
     async def apply_changes(self, run: PullRun, changes: Sequence[UserChange]) -> None:
         """Steps 4 to 8 for these users."""

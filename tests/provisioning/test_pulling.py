@@ -583,6 +583,17 @@ async def test_an_assigned_application_added_later_gets_its_people(azurite: str,
         assert world.active(APP) == expected(world) == names_of(world, *people(world, 4))
 
 
+async def test_the_first_cycle_of_an_assigned_application_raises_everybody_once(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, users=30, page_size=7) as world:
+        team = people(world, 3)
+        assign(world, world.tenant.create_group("Team", members=team))
+        for user_id in people(world, 5, 3):
+            assign(world, user_id)
+        report = await world.sync()
+
+        assert report.raised == {APP: 8}
+
+
 @pytest.mark.parametrize("scope", ["all", "assigned"])
 async def test_a_changed_mapping_reaches_everybody(azurite: str, name_prefix: str, scope: str) -> None:
     async with pulling(azurite, name_prefix, more=f"scope: {scope}") as world:
