@@ -37,7 +37,8 @@ class StreamState:
     round: str = ""
     """Id of the full round in progress, stamped on every mirror row it sees; empty between full rounds."""
     first: bool = False
-    """The full round in progress is the first one ever: nothing can be in the mirror that it has not written."""
+    """The full round in progress is the first one ever, and no run failed in it: nothing can be in the mirror but the
+    pages that were saved. Not to be believed while a lease is there that was never given back."""
     select: str = ""
     """Hash of the properties the link tracks; another selection needs another round."""
     saved_at: datetime | None = None

@@ -9,9 +9,11 @@ watermark moves last. Nothing sleeps here: when Graph throttles, the run ends an
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -156,7 +158,7 @@ class Puller:
         try:
             current = await self.checkpoints.read()
             if current.epoch == before.epoch + 1:
-                released = replace(current, lease_token="", lease_until=None)
+                released = replace(_without_first(current), lease_token="", lease_until=None)
                 await self.checkpoints.write(DurableWrite.PULLER_RELEASE, released)
         except (StorageUnavailable, StorageConflict):
             return
@@ -196,8 +198,8 @@ class Puller:
         now = self.clock.now()
         usable = state.link and state.select == select and state.saved_at and now - state.saved_at < LINK_LIFE
         if usable:
-            # Whether the mirror holds nothing but what the round wrote is only known to the run that began the round.
-            state = replace(state, first=False)
+            # A run that died, and kept its lease, may have left a part of a page in the mirror.
+            state = replace(state, first=state.first and not checkpoint.lease_token)
             try:
                 page = await self.graph.read(state.link)
             except (SynchronizationReset, ForeignLink) as error:
@@ -385,8 +387,8 @@ class Puller:
             unusable = count_unusable(page)
             if unusable:
                 telemetry.emit(telemetry.Event.DIRECTORY_OBJECT_UNUSABLE, stream=first.stream, count=unusable)
-            await pages.apply_page(run, page)
             if links.delta:
+                await pages.apply_page(run, page)
                 await pages.sweep_unseen(run)
                 run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False))
                 return True
@@ -395,10 +397,12 @@ class Puller:
                 raise SynchronizationReset(f"the {first.stream} stream links back to a page already read")
             seen.add(links.next)
             state = replace(state, link=links.next)
-            await run.save_page(first.stream, state)
-            if self.clock.monotonic() >= until:
-                return False
-            page = await self.graph.read(links.next)
+            async with _begun(self.graph.read(links.next)) as following:
+                await pages.apply_page(run, page)
+                await run.save_page(first.stream, state)
+                if self.clock.monotonic() >= until:
+                    return False
+                page = await following
 
     async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.
@@ -484,6 +488,25 @@ def _was_assigned(run: PullRun, application: Application) -> bool:
 def _read_assignments(run: PullRun, application: Application) -> bool:
     """Whether this run read the application's assignments for the first time, to their end."""
     return not _knows_assignments(run, application) and stream_name(application.name) in run.finished
+
+
+@asynccontextmanager
+async def _begun(reading: Coroutine[Any, Any, dict[str, Any]]) -> AsyncIterator[asyncio.Task[dict[str, Any]]]:
+    """Read the next page while this one is written; its failure counts when it is asked for, if ever."""
+    task = asyncio.ensure_future(reading)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+
+
+def _without_first(checkpoint: Checkpoint) -> Checkpoint:
+    """No longer claim that the mirror holds nothing but the pages that were saved."""
+    streams = {name: replace(state, first=False) for name, state in checkpoint.streams.items()}
+    return replace(checkpoint, streams=streams)
 
 
 def _without_links(checkpoint: Checkpoint) -> Checkpoint:

@@ -35,7 +35,6 @@ def measure(users: int | None) -> list[Table]:
             columns=(
                 "scope",
                 "users/s",
-                "raises",
                 "raised after s",
                 "queues filled after s",
                 "CPU ms/user",
@@ -88,13 +87,11 @@ async def _run_rounds(folder: Path, storage: str, graph: str, scope: str) -> dic
 
 
 def _row(scope: str, users: int, seen: Mapping[str, Any]) -> tuple[str, ...]:
-    # An application by assignments is raised once more when its configuration is published for the first time.
-    if seen["raised"] < users:
+    if seen["raised"] != users:
         raise RuntimeError(f"{seen['raised']} of {users} users were raised; the round ended with {seen['outcome']}")
     return (
         scope,
         number(users / seen["raised_s"]),
-        number(seen["raised"]),
         number(seen["raised_s"]),
         number(seen["wall_s"]),
         number(seen["cpu_s"] / users * 1000),

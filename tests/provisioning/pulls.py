@@ -26,8 +26,14 @@ class Killed(BaseException):
     """The process died here."""
 
 
-def kill_at(write: DurableWrite, moment: Moment = Moment.AFTER, *, occurrence: int = 1) -> Observer:
-    """An observer that ends the process at the n-th time a durable write happens."""
+def kill_at(
+    write: DurableWrite,
+    moment: Moment = Moment.AFTER,
+    *,
+    occurrence: int = 1,
+    failure: type[BaseException] = Killed,
+) -> Observer:
+    """An observer that ends the process, or fails it otherwise, at the n-th time a durable write happens."""
     left = occurrence
 
     def observe(done: DurableWrite, at: Moment) -> None:
@@ -35,7 +41,7 @@ def kill_at(write: DurableWrite, moment: Moment = Moment.AFTER, *, occurrence: i
         if (done, at) == (write, moment):
             left -= 1
             if left == 0:
-                raise Killed
+                raise failure
 
     return observe
 
@@ -153,12 +159,12 @@ async def calm(world: World) -> None:
     await world.settle()
 
 
-async def killed_tick(world: World, observer: Observer) -> None:
-    """A sync whose process dies; another one takes over after the lease."""
+async def killed_tick(world: World, observer: Observer, *, failure: type[BaseException] = Killed) -> None:
+    """A sync whose process dies, or fails otherwise; another one takes over after the lease."""
     world.restart(observer)
     try:
         await world.sync()
-    except Killed:
+    except failure:
         pass
     else:
         raise AssertionError("the process was meant to die")

@@ -6,8 +6,10 @@ import pytest
 
 from shared.directory.mirror import Presence
 from shared.storage.durable_writes import DurableWrite, Moment
+from shared.storage.tables import StorageUnavailable
 from tests.provisioning.pulls import (
     APP,
+    Killed,
     assign,
     calm,
     checkpoint_of,
@@ -229,6 +231,26 @@ async def test_a_first_round_that_died_in_the_middle_notices_who_left_meanwhile(
 
         assert gone
         assert world.active(APP) == everybody(world)
+
+
+@pytest.mark.parametrize("failure", [Killed, StorageUnavailable])
+async def test_a_first_round_goes_on_without_reading_the_mirror_until_a_run_failed_in_it(
+    azurite: str, name_prefix: str, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+) -> None:
+    monkeypatch.setattr("shared.provisioning.pulling.RUN_BUDGET_S", 0.0)
+    async with pulling(azurite, name_prefix, more="scope: all", users=40, page_size=5) as world:
+
+        async def reads_of_a_tick() -> int:
+            before = world.services.tables.calls["directory query"]
+            assert (await world.sync()).outcome == "to be continued"
+            return world.services.tables.calls["directory query"] - before
+
+        untouched = [await reads_of_a_tick(), await reads_of_a_tick()]
+        await killed_tick(world, kill_at(DurableWrite.RAISE, failure=failure), failure=failure)
+        after_failure = await reads_of_a_tick()
+
+        assert untouched == [0, 0]
+        assert after_failure == 5
 
 
 async def test_a_user_goes_through_all_the_stations_of_leaving(azurite: str, name_prefix: str) -> None:
