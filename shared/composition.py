@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.provisioning.mapping_source import SourceMapper
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
+    from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
     from shared.scim.client import Gate, ScimClient
     from shared.scim.connections import ScimConnections
@@ -171,6 +172,13 @@ class Services:
         return GuardKeeper(tables=self.tables, queues=self.queues, clock=self.clock)
 
     @cached_property
+    def lists(self) -> RaiseLists:
+        """Accounts that are raised when their queue has room."""
+        from shared.provisioning.raise_lists import RaiseLists
+
+        return RaiseLists(self.tables)
+
+    @cached_property
     def backlog(self) -> Backlog:
         """Top-up and sweep."""
         from shared.provisioning.backlog import Backlog
@@ -178,6 +186,7 @@ class Services:
         return Backlog(
             applications=self.applications,
             tables=self.tables,
+            lists=self.lists,
             queues=self.queues,
             states=self.states,
             clock=self.clock,
@@ -211,6 +220,7 @@ class Services:
             checkpoints=Checkpoints(self.tables),
             states=self.states,
             guard=self.guard,
+            lists=self.lists,
             backlog=self.backlog,
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,

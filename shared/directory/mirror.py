@@ -12,7 +12,8 @@ Partitions of the table `directory`:
                         <id>:group:<group>    membership of a tracked group
     group               <id>                  attributes, tombstone, whether its members are tracked
     members-<group>     <user id>             the same membership, seen from the group
-    assigned-<app>      user:<id> group:<id>  who is assigned, seen from the application
+    assigned-<app>      group:<id>            the groups assigned to an application
+    assigned-<app>-<c>  user:<id>             the users assigned to it whose ids begin with <c>
 
 All facts about one user lie side by side, so a consumer reads them with one request.
 """
@@ -99,9 +100,12 @@ def members_partition(group_id: str) -> str:
     return f"members-{group_id}"
 
 
-def assigned_partition(app: str) -> str:
-    """The partition that lists who is assigned to an application."""
-    return f"assigned-{app}"
+def assigned_partition(app: str, key: str = "group:") -> str:
+    """The partition that lists a principal, `user:<id>` or `group:<id>`, among those assigned to an application.
+
+    Users are spread by the first character of their id: their rows are read by ranges of ids, never all at once.
+    """
+    return f"assigned-{app}" if key.startswith("group:") else f"assigned-{app}-{key[5:6]}"
 
 
 def digest(value: Any) -> str:
@@ -177,8 +181,11 @@ class Mirror:
         return {row.key.removeprefix("group:"): read_assignment(row) for row in rows}
 
     async def read_assigned(self, app: str, *, first: str, before: str) -> dict[str, Assignment]:
-        """Read a range of the principals assigned to an application, keyed `user:<id>` or `group:<id>`."""
-        rows = await self._tables.read_range(DIRECTORY, assigned_partition(app), first=first, before=before)
+        """Read a range of the principals assigned to an application, keyed `user:<id>` or `group:<id>`.
+
+        A range of users does not go beyond one first character of their ids.
+        """
+        rows = await self._tables.read_range(DIRECTORY, assigned_partition(app, first), first=first, before=before)
         return {row.key: read_assignment(row) for row in rows}
 
     async def read_group(self, group_id: str) -> Row | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from shared.config.applications import Application
 from shared.provisioning.accounts import ACCOUNTS, AccountState
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
+from shared.provisioning.raise_lists import RaiseLists
 from shared.storage.queues import Queues
 from shared.storage.tables import StorageUnavailable, Tables
 
@@ -26,7 +27,8 @@ class ApplicationReport:
     since: datetime | None = None
     next_probe_at: datetime | None = None
     pending: int = 0
-    """Rows where something is wanted that was not applied yet, in whatever state they are."""
+    """Accounts where something is wanted that was not applied yet, in whatever state they are. One that has an account
+    row and is on a list counts twice until it is taken up."""
     states: Mapping[str, int]
     """State -> number of account rows; every state is present."""
     queued: int | None = None
@@ -39,12 +41,14 @@ class ApplicationReport:
 
 
 async def report_application(
-    application: Application, *, states: ApplicationStates, tables: Tables, queues: Queues
+    application: Application, *, states: ApplicationStates, tables: Tables, lists: RaiseLists, queues: Queues
 ) -> ApplicationReport:
-    """Count an application's rows (one request per thousand). Raises StorageUnavailable."""
+    """Count an application's rows (one request per thousand) and lists. Raises StorageUnavailable."""
     state = await states.read_fresh(application.name)
-    counts: Counter[str] = Counter()
-    pending = 0
+    # Before the rows: what is taken up in between is counted twice rather than not at all.
+    listed = await lists.count(application.name)
+    counts: Counter[str] = Counter({AccountState.PENDING: listed})
+    pending = listed
     pages = tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("state", "pending"))
     async for page in pages:
         counts.update(str(row.values.get("state") or AccountState.PENDING) for row in page)

@@ -104,7 +104,9 @@ def status(as_json: Json = False) -> None:
     async def count(services: Services) -> list[Any]:
         await services.tables.create_missing()
         return [
-            await report_application(each, states=services.states, tables=services.tables, queues=services.queues)
+            await report_application(
+                each, states=services.states, tables=services.tables, lists=services.lists, queues=services.queues
+            )
             for each in services.applications.values()
         ]
 

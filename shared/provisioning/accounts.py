@@ -10,6 +10,7 @@ Rows of an application (`accounts` / application):
     target:user:<target id>       who owns an account at the vendor (never two rows, protocol H8)
     match:user:<hash of value>    an open create or rename reserves the value (protocol H12)
     guard                         the deletion guard
+    raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
 """
 

@@ -171,8 +171,7 @@ class AssignmentPages:
             if change.key.startswith(GROUPS_BUCKET):
                 gone = change.event is AssignmentEvent.GONE
                 groups[change.key.removeprefix(GROUPS_BUCKET)] = Assignment(roles=change.roles, gone=gone)
-        is_first = not run.checkpoint.stream(stream_name(application.name)).principal
-        await run.raise_accounts(number, await self._touched(run, application, events), unseen=is_first)
+        await run.raise_accounts(number, await self._touched(run, application, events))
         for change in events:
             if change.key.startswith(GROUPS_BUCKET) and change.event in (
                 AssignmentEvent.ASSIGNED,
@@ -239,7 +238,7 @@ def _mirror_operations(
             "absent_at": now if missing else "",
         }
         etag = change.stored.etag if change.stored else None
-        operations.setdefault(assigned_partition(app), []).append(
+        operations.setdefault(assigned_partition(app, change.key), []).append(
             Operation.replace(change.key, values, etag=etag) if etag else Operation.insert(change.key, values)
         )
         user_id = change.key.removeprefix("user:")

@@ -1,7 +1,8 @@
-"""The backlog lives in the rows, not in the queue: the top-up and the sweep bring it there in the vendor's pace.
+"""The backlog lives in storage, not in the queue: the top-up and the sweep bring it there in the vendor's pace.
 
 Step 37 of the protocol. A queue never holds more than about two minutes of the vendor's rate; what is waiting is known
-from `pending` in the rows, so nothing is lost when a message vanishes or was never sent.
+from `pending` in the rows, and from the lists of those that are still to be raised (`raise_lists`), so nothing is
+lost when a message vanishes or was never sent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from shared.provisioning.accounts import (
     write_columns,
 )
 from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
@@ -121,6 +123,7 @@ class Backlog:
         *,
         applications: Applications,
         tables: Tables,
+        lists: RaiseLists,
         queues: Queues,
         states: ApplicationStates,
         clock: Clock,
@@ -129,6 +132,7 @@ class Backlog:
     ) -> None:
         self._applications = applications
         self._tables = tables
+        self._lists = lists
         self._queues = queues
         self._states = states
         self._clock = clock
@@ -213,6 +217,12 @@ class Backlog:
             await after_page()
             if room <= 0:
                 break
+        if room > 0:
+            async for user_ids in self._lists.take_up(application.name, room, now=self._clock.now()):
+                await self._send(application.name, [(ResourceKind.USER, user_id, False) for user_id in user_ids])
+                queued += len(user_ids)
+                room -= len(user_ids)
+                await after_page()
         if queued:
             telemetry.emit(telemetry.Event.BACKLOG_QUEUED, application=application.name, count=queued)
         return last if room <= 0 else None
@@ -228,14 +238,15 @@ class Backlog:
         stamps = [Operation.merge(account.key, write_columns(queued_at=now)) for account, _ in due]
         await self._tables.commit_all(DurableWrite.SWEEP_STAMP, ACCOUNTS, app, stamps)
         due.sort(key=lambda entry: not entry[1])
+        await self._send(app, [(account.kind, account.source_id, first) for account, first in due])
+
+    async def _send(self, app: str, due: list[tuple[ResourceKind, str, bool]]) -> None:
         for at in range(0, len(due), 8):
             await gather_all(
                 [
                     self._queues.send(
-                        DurableWrite.SWEEP_ENQUEUE,
-                        Message(app=app, kind=account.kind, id=account.source_id),
-                        first=first,
+                        DurableWrite.SWEEP_ENQUEUE, Message(app=app, kind=kind, id=source_id), first=first
                     )
-                    for account, first in due[at : at + 8]
+                    for kind, source_id, first in due[at : at + 8]
                 ]
             )

@@ -20,6 +20,7 @@ from shared.provisioning.backlog import UNLIMITED_RATE
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
 from shared.provisioning.planning import deprovision_policy
+from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.standing import judge_standing, needs_groups
 from shared.rules.failures import InvalidData
 from shared.storage.durable_writes import DurableWrite
@@ -27,8 +28,8 @@ from shared.storage.queues import Message, Queues
 from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
 
 HANDFUL = 100
-"""Accounts of one application that a run enqueues at once; the others only have their rows raised and are queued by the
-top-up. (A queue call costs as much as raising eight rows, and the platform scales out by queue length.)"""
+"""Accounts of one application that a run enqueues at once; the others are listed, and raised and queued by the top-up.
+(A queue call costs as much as raising eight rows, and the platform scales out by queue length.)"""
 
 TICK_S = 60.0
 """A run comes every minute: what it queues beyond that much of the vendor's rate would pile up."""
@@ -46,6 +47,7 @@ class PullRun:
     numbers: Numbers
     applications: Applications
     tables: Tables
+    lists: RaiseLists
     queues: Queues
     mirror: Mirror
     checkpoints: Checkpoints
@@ -100,18 +102,22 @@ class PullRun:
             return False
         return deprovision_policy(application, standing) is not Deprovision.SKIP
 
-    async def raise_accounts(self, number: Number, touched: Touched, *, unseen: bool = False) -> None:
+    async def raise_accounts(self, number: Number, touched: Touched) -> None:
         """Steps 7 and 8: raise the rows, stage who must leave, enqueue a handful.
 
         The row is raised before its message is sent; a message that is lost, or was left out, is found by the sweep.
-        `unseen`: none of these accounts should have a row yet.
+        Of more than a handful only who must leave is raised now: the others are listed (`raise_lists`).
         """
         self.lease.require(self.clock.monotonic())
         for app, users in touched.items():
             if not users:
                 continue
             enqueue = self._may_enqueue(app, len(users))
-            await self._raise_rows(app, self._raise_operations(number, users, enqueue=enqueue), unseen=unseen)
+            now: dict[str, bool] = {user_id: leaves for user_id, leaves in users.items() if leaves or enqueue}
+            rows = self._raise_operations(number, now, enqueue=enqueue)
+            await self.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, app, rows)
+            if not enqueue:
+                await self.lists.write(app, number, [user_id for user_id, leaves in users.items() if not leaves])
             self.raised[app] += len(users)
             if any(users.values()):
                 self.staged.add(app)
@@ -119,19 +125,6 @@ class PullRun:
                 await self._enqueue(app, [user_id for user_id, leaves in users.items() if not leaves])
             elif app not in self.checkpoint.backlog:
                 self.checkpoint = self.checkpoint.with_backlog(app, "")
-
-    async def _raise_rows(self, app: str, operations: list[Operation], *, unseen: bool) -> None:
-        """Step 7. Rows that should not exist are inserted: Azurite searches a partition once for that, not thrice."""
-        if unseen:
-            inserts = [Operation.insert(operation.key, operation.values) for operation in operations]
-            try:
-                await self.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, app, inserts)
-            except StorageConflict:
-                # An interrupted run, or another stream, raised some of them: what was inserted is merged once more.
-                pass
-            else:
-                return
-        await self.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, app, operations)
 
     def _may_enqueue(self, app: str, count: int) -> bool:
         """Whether a run may queue so many at once: no more than the vendor takes until the next one."""

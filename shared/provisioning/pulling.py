@@ -41,6 +41,7 @@ from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, Lease
 from shared.provisioning.group_pages import GroupPages
 from shared.provisioning.guard import ENQUEUED_AT_ONCE, GuardKeeper
 from shared.provisioning.pull_run import PullRun
+from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.user_pages import UserPages, start_round
 from shared.rules.source_user import select_group_properties, select_properties
 from shared.storage.durable_writes import DurableWrite
@@ -105,6 +106,7 @@ class Puller:
     graph: Graph
     mirror: Mirror
     tables: Tables
+    lists: RaiseLists
     queues: Queues
     checkpoints: Checkpoints
     states: ApplicationStates
@@ -304,6 +306,7 @@ class Puller:
             numbers=Numbers(leased.epoch),
             applications=self.applications,
             tables=self.tables,
+            lists=self.lists,
             queues=self.queues,
             mirror=self.mirror,
             checkpoints=self.checkpoints,

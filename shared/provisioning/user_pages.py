@@ -52,10 +52,9 @@ class UserPages:
             except LeaseLost:
                 # Not necessarily lost: an interrupted run wrote part of this page. Reading tells.
                 touched = await self._write_compared(run, changes, number)
-            await run.raise_accounts(number, touched, unseen=True)
         else:
             touched = await self._write_compared(run, changes, number)
-            await run.raise_accounts(number, touched)
+        await run.raise_accounts(number, touched)
 
     async def sweep_unseen(self, run: PullRun) -> None:
         """End of a full round: users that it did not show are confirmed one by one, then tombstoned (T21).

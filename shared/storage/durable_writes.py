@@ -15,6 +15,8 @@ class DurableWrite(StrEnum):
     PULLER_LEASE = "3 puller lease and epoch"
     MIRROR = "5 mirror rows of a page"
     RAISE = "7 raise the account rows"
+    RAISE_LIST = "7 list accounts that are raised when their queue has room"
+    TAKE_UP = "7 raise accounts from a list and shorten it"
     ENQUEUE = "8 enqueue a message per account"
     CHECKPOINT = "9 checkpoint the page"
     WATERMARK = "10 save the delta link at the end of a round"

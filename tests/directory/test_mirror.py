@@ -216,11 +216,8 @@ async def test_long_attributes_with_every_kind_of_text_are_read_back(tables: Tab
 
 async def test_principals_of_an_application_are_read_by_range(tables: Tables) -> None:
     principal = {"roles": encode_roles((ROLE,)), "gone": False, "number": "7", "content": "c"}
-    await store(
-        tables,
-        assigned_partition("acme"),
-        *((key, principal) for key in ("group:team", "user:aa1", "user:ab1", "user:ab2", "user:ac1")),
-    )
+    for key in ("group:team", "user:aa1", "user:ab1", "user:ab2", "user:ac1", "user:ba1"):
+        await store(tables, assigned_partition("acme", key), (key, principal))
     mirror = Mirror(tables)
 
     assert set(await mirror.read_assigned("acme", first="user:ab", before="user:ac")) == {"user:ab1", "user:ab2"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 
+from shared.provisioning import pull_run
 from shared.provisioning.guard import Release, Verdict
 from shared.storage.durable_writes import DurableWrite, Observer
 from shared.storage.tables import Operation, StorageConflict
@@ -306,6 +307,20 @@ async def month_of_silence(stage: Stage) -> None:
     await stage.keep_house()
 
 
+async def listed(stage: Stage) -> None:
+    """More at once than a run may raise: one has a row, two are new, and one of those changes before its turn."""
+    mover = await stage.provisioned()
+    stage.begin()
+    stage.tenant.update(mover, jobTitle="Astronaut")
+    joiners = [stage.hire(), stage.hire()]
+    handful, pull_run.HANDFUL = pull_run.HANDFUL, 1
+    try:
+        await stage.sync()
+    finally:
+        pull_run.HANDFUL = handful
+    stage.tenant.update(joiners[0], jobTitle="Cosmonaut")
+
+
 async def reconfigured(stage: Stage) -> None:
     user_id = await stage.provisioned()
     tables = stage.world.services.tables
@@ -360,6 +375,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "poisoned": (poisoned, Scenery()),
     "a month of silence": (month_of_silence, Scenery()),
     "reconfigured": (reconfigured, Scenery()),
+    "more at once than a run may raise": (listed, Scenery()),
 }
 
 

@@ -20,12 +20,15 @@ Commit = Callable[[str, str, Sequence[Operation]], Awaitable[list[str]]]
 def _first_time(
     tables: MemoryTables, double: Callable[[Commit, str, str, Sequence[Operation]], Awaitable[None]]
 ) -> None:
-    """Let `double` have the first commit to each set of rows; every later one is as it should be."""
+    """Let `double` have the first commit to each set of rows; every later one is as it should be.
+
+    Rows of the log, and lists of accounts to raise, have a new key at every attempt: they do not count.
+    """
     seen: set[tuple[str, ...]] = set()
     commit = tables._commit
 
     async def committing(table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
-        keys = sorted(operation.key for operation in operations if not operation.key.startswith("log:"))
+        keys = sorted(operation.key for operation in operations if not operation.key.startswith(("log:", "raise:")))
         if (table, partition, *keys) not in seen:
             seen.add((table, partition, *keys))
             await double(commit, table, partition, operations)

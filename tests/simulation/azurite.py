@@ -31,6 +31,7 @@ ATTEMPTS = 3
 
 # The owner holds the other end of standard input. SIGTERM lets Azurite save its files, which it does after its servers
 # closed: clients that keep connections open must not hold that up. A second SIGTERM would end it unsaved.
+# A connection whose next request waits while Azurite is busy with another for seconds is not idle; it is kept a minute.
 _TIED_TO_OWNER = """
 const { Server } = require('http');
 const close = Server.prototype.close;
@@ -38,6 +39,11 @@ Server.prototype.close = function (...given) {
   const closing = close.apply(this, given);
   this.closeAllConnections();
   return closing;
+};
+const listen = Server.prototype.listen;
+Server.prototype.listen = function (...given) {
+  this.keepAliveTimeout = 60000;
+  return listen.apply(this, given);
 };
 process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
 process.stdin.resume();
