@@ -573,7 +573,8 @@ FULL_TABLE = (
     f"|{ENTERPRISE}:organization|String|\n"
 )
 GROUP_TABLE = (
-    "Synchronize groups:\n\n|Attribute|Type|\n|---|---|\n|displayName|String|\n|externalId|String|\n|members|Reference|\n"
+    "Synchronize groups:\n\n|Attribute|Type|\n|---|---|\n"
+    "|displayName|String|\n|externalId|String|\n|members|Reference|\n"
 )
 
 
@@ -629,6 +630,20 @@ def test_a_change_log_tells_what_is_written_on_creation_only():
     assert made.profile.users.attribute("displayName").mutability is Mutability.CREATE_ONLY
 
 
+def test_what_cannot_be_updated_is_written_on_creation_only_unless_it_belongs_to_groups():
+    made = read(FULL_TABLE, "* Updating email and / or first name isn't supported.")
+    groups = read(FULL_TABLE, "* Changing group display name isn't supported.")
+
+    create_only = {entry.path for entry in made.profile.users.attributes if entry.mutability is Mutability.CREATE_ONLY}
+    assert create_only == {'emails[type eq "work"].value', "name.givenName"}
+    assert groups.profile.users.attribute("displayName").mutability is Mutability.READ_WRITE
+
+
+@pytest.mark.parametrize("sentence", ["Select **Authorize**.", "Enter the Authorization Endpoint."])
+def test_an_authorization_code_is_recognised(sentence):
+    assert any("authorization code" in value for value in told(read(sentence, TABLE), FactKind.AUTHENTICATION))
+
+
 def test_an_authorization_code_is_told_even_where_a_token_is_named_too():
     made = read("Enter the Secret Token.", "Then select **Authorize** and sign in.", TABLE)
 
@@ -660,6 +675,22 @@ def test_every_other_address_is_told():
     )
 
     assert "also printed: https://us.acme.example/scim/{id}" in told(made, FactKind.ADDRESS)
+
+
+def test_a_table_of_tenant_urls_is_a_choice_by_its_first_column():
+    made = read(
+        "|Country|Tenant URL|Authorization endpoint|\n|---|---|---|\n"
+        "|France|https://eu.acme.example/scim/v2/|https://acme.example/oauth/go|\n"
+        "|Spain|https://eu.acme.example/scim/v2/|https://acme.example/oauth/go|\n"
+        "|Japan|https://jp.acme.example/scim/v2/|https://acme.example/oauth/go|",
+        TABLE,
+    )
+
+    assert made.profile.base_url.choices == {
+        "france": "https://eu.acme.example/scim/v2",
+        "spain": "https://eu.acme.example/scim/v2",
+        "japan": "https://jp.acme.example/scim/v2",
+    }
 
 
 def test_the_only_available_role_is_the_allowed_one():
@@ -732,6 +763,12 @@ def test_a_mapping_that_the_reader_has_to_add_is_added():
     sources = {mapping.target: mapping.source for mapping in made.profile.users.mappings}
     assert sources[f"{ENTERPRISE}:organization"] == "extensionAttribute4"
     assert any("default of" in value and "tenant's id" in value for value in told(made, FactKind.MAPPING))
+
+
+def test_telephone_numbers_have_a_form_where_the_text_asks_for_it():
+    made = read(f'{FULL_TABLE}|phoneNumbers[type eq "work"].value|String|\n', "Phone numbers must be in E.164 format.")
+
+    assert made.profile.users.attribute('phoneNumbers[type eq "work"].value').format == "e164"
 
 
 def test_countries_are_codes_where_the_text_asks_for_them():

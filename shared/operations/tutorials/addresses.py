@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.config.urls import AddressError, checked_url
-from shared.operations.tutorials.reading import Tutorial, slug
+from shared.operations.tutorials.reading import Tutorial, plain, slug
+from shared.operations.tutorials.tables import split_cells
 
 _URL: Final = re.compile(
     r"(?:https?://|\{\{?[^{}\n]{1,40}\}\}?/|<[^<>\n]{1,40}>/)"
@@ -92,7 +93,11 @@ def find_endpoint(tutorial: Tutorial) -> Endpoint:
     """Where the SCIM endpoint is, as far as the text says."""
     refused: list[tuple[int, str]] = []
     found: dict[str, Address] = {}
-    for address in _addresses(tutorial):
+    tabled = tuple(_tabled_addresses(tutorial))
+    choices = tuple(address for address in tabled if not address.gaps and not _problem(address))
+    if len({address.url for address in choices}) > 1:
+        return Endpoint(choices=choices)
+    for address in (*tabled, *_addresses(tutorial)):
         problem = "" if address.gaps else _problem(address)
         if problem:
             refused.append((address.line, problem))
@@ -138,6 +143,22 @@ def _addresses(tutorial: Tutorial) -> Iterator[Address]:
                 name = slug(re.sub(r"data ?cent(?:er|re)|tenant url|url|endpoint", "", label.group(1))) if label else ""
                 example = _EXAMPLE.search(clause) is not None
                 yield Address(line=number, url=url, label=name, about=about, flagged=flagged, example=example)
+
+
+def _tabled_addresses(tutorial: Tutorial) -> Iterator[Address]:
+    """The URLs of a table with a column such as Tenant URL, each labelled by the first cell of its row."""
+    place = 0
+    for number, line in enumerate(tutorial.lines, start=1):
+        cells = split_cells(line) if "|" in line else []
+        headed = next((at for at, cell in enumerate(cells) if at and _ABOUT.fullmatch(plain(cell))), 0)
+        if headed or not cells:
+            place = headed
+        elif place and place < len(cells):
+            match = _URL.search(cells[place])
+            label = slug(plain(cells[0]))
+            if match is not None and label:
+                url, flagged = _tidy(match.group())
+                yield Address(line=number, url=url, label=label, about=True, flagged=flagged, example=False)
 
 
 def _tidy(url: str) -> tuple[str, bool]:

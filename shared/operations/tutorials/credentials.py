@@ -16,7 +16,8 @@ _OAUTH_CLIENT: Final = re.compile(
     r"\b(?:with|using) (?:your|the) oauth client\b|create an? oauth client", re.IGNORECASE
 )
 _AUTHORIZE: Final = re.compile(
-    r"\b(?:select|click|press|choose)\s+(?:on\s+)?(?:the\s+)?authori[sz]e\b|authorization code|oauth (?:code )?grant",
+    r"\b(?:select|click|press|choose)\s+(?:on\s+)?(?:the\s+)?authori[sz]e\b|authorization code|oauth (?:code )?grant"
+    r"|\bauthori[sz]ation endpoint",
     re.IGNORECASE,
 )
 _TOKEN: Final = re.compile(r"secret token|bearer|api key|api token|scim token|access token", re.IGNORECASE)

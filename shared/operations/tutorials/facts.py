@@ -113,7 +113,8 @@ _CREATE_ONLY: Final = re.compile(
     r"|created\s+(?:and|but)\s+(?:can)?not\s+(?:be\s+)?updated"
     rf"|{_NOT}\s+(?:be\s+)?(?:updated|changed|modified)\s+(?:after|once|when|later)"
     r"|only\s+(?:be\s+)?(?:set|sent|provisioned|written|updated)\s+(?:on|at|during|when|upon)\s+"
-    r"(?:(?:the|a|new|user|account)\s+){0,3}creat",
+    r"(?:(?:the|a|new|user|account)\s+){0,3}creat"
+    rf"|\b(?:updating|changing)\s+(?!group)[^.]{{2,60}}?\s+{_NOT}\s+(?:currently\s+)?supported",
     re.IGNORECASE,
 )
 _NOT_FILTERABLE: Final = re.compile(
@@ -199,12 +200,12 @@ def says_groups_keep_their_name(tutorial: Tutorial) -> int:
     return _first_line(tutorial, _NO_RENAME)
 
 
-def find_create_only(tutorial: Tutorial) -> Iterator[Sentence]:
+def find_create_only(tutorial: Tutorial) -> Iterator[tuple[Sentence, str]]:
     """Sentences about what cannot be changed later, each with the one before it, which often names it."""
     previous = ""
     for sentence in tutorial.sentences:
         if _CREATE_ONLY.search(sentence.text):
-            yield Sentence(line=sentence.line, text=f"{previous} {sentence.text}".strip())
+            yield sentence, previous
         previous = sentence.text
 
 

@@ -36,6 +36,7 @@ from shared.operations.tutorials.statements import (
     find_remarks,
     find_required_names,
     says_country_is_a_code,
+    says_phones_are_e164,
     says_users_are_not_created,
 )
 from shared.operations.tutorials.tables import AttributeTable, Column, find_tables
@@ -66,6 +67,8 @@ class Findings:
     """The capabilities speak of users and not of creating them."""
     country_code_line: int
     """Countries are wanted as codes of two letters."""
+    phone_format_line: int
+    """Telephone numbers are wanted as E.164."""
     required_names: tuple[tuple[str, int], ...]
     """Attributes that a list calls required, in the words of the list, each with its line."""
     matched_by: tuple[MatchedBy, ...]
@@ -78,7 +81,8 @@ class Findings:
     """Groups are neither created nor deleted."""
     named_groups_line: int
     """Groups are not renamed."""
-    create_only: tuple[Sentence, ...]
+    create_only: tuple[tuple[Sentence, str], ...]
+    """Sentences about what cannot be changed later, each with the one before it."""
     unfilterable: tuple[tuple[str, int], ...]
     limitations: tuple[Sentence, ...]
 
@@ -104,6 +108,7 @@ def find_all(tutorial: Tutorial) -> Findings:
         discovery_line=says_schema_discovery(tutorial),
         no_create_line=says_users_are_not_created(tutorial),
         country_code_line=says_country_is_a_code(tutorial),
+        phone_format_line=says_phones_are_e164(tutorial),
         required_names=find_required_names(tutorial),
         matched_by=tuple(find_matched_by(tutorial)),
         added_mappings=tuple(find_added_mappings(tutorial)),

@@ -111,10 +111,11 @@ def section_lines(tutorial: Tutorial, heading: re.Pattern[str]) -> Iterator[rang
         for number, line in enumerate(tutorial.lines, start=1)
         if _HEADING.match(line)
     ]
-    for start, level, line in heads:
+    for index, (start, level, line) in enumerate(heads):
         if heading.match(line.strip()):
-            end = next((number for number, other, _ in heads if number > start and other <= level), None)
-            yield range(start + 1, end or len(tutorial.lines) + 1)
+            later = (heads[at] for at in range(index + 1, len(heads)))
+            end = next((number for number, other, _ in later if other <= level), len(tutorial.lines) + 1)
+            yield range(start + 1, end)
 
 
 def listed_after(tutorial: Tutorial, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:

@@ -190,13 +190,14 @@ def _with_create_only(draft: Draft) -> Attributes:
     """The table with what sentences say about attributes that cannot be changed later."""
     table = draft.findings.users
     named: set[str] = set()
-    for sentence in draft.findings.create_only:
-        words = set(re.findall(r"[\w.]+", sentence.text.casefold()))
-        hits = [row.path for row in table.attributes if last_name(row.path).casefold() in words]
+    for sentence, previous in draft.findings.create_only:
+        words = set(re.findall(r"[\w.]+", previous.casefold()))
+        before = [row.path for row in table.attributes if last_name(row.path).casefold() in words]
+        hits = named_paths(table, sentence.text) or before
         named.update(hits)
         if not hits:
             names = ", ".join(re.findall(r"\*\*([^*]{1,40})\*\*", draft.findings.tutorial.lines[sentence.line - 1]))
-            told = f"{names or 'something'}, which is not in the table: {sentence.text[:200]}"
+            told = f"{names or 'something'}, which is not in the table: {previous} {sentence.text}"[:240]
             draft.say(FactKind.CREATE_ONLY, told, sentence.line)
     rows = tuple(
         replace(row, mutability=Mutability.CREATE_ONLY) if row.path in named else row for row in table.attributes
@@ -256,12 +257,17 @@ def _say_unmapped(draft: Draft, table: Attributes, *, mapped: set[str]) -> None:
 
 
 def _format(draft: Draft, row: TableAttribute) -> dict[str, str]:
-    """The form of a country where the text asks for codes."""
-    line = draft.findings.country_code_line
-    if not line or last_name(row.path) != "country" or row.type is not AttributeType.STRING:
+    """The form of countries and telephone numbers where the text asks for one."""
+    if row.type is not AttributeType.STRING:
         return {}
-    draft.say(FactKind.MAPPING, f"{row.path} is a code of two letters; any other value is left out", line)
-    return {"format": "country_code"}
+    country, phone = draft.findings.country_code_line, draft.findings.phone_format_line
+    if country and last_name(row.path) == "country":
+        draft.say(FactKind.MAPPING, f"{row.path} is a code of two letters; any other value is left out", country)
+        return {"format": "country_code"}
+    if phone and last_name(row.path) == "phoneNumbers":
+        draft.say(FactKind.MAPPING, f"{row.path} is written as E.164; what cannot be is left out", phone)
+        return {"format": "e164"}
+    return {}
 
 
 def _say_marks(draft: Draft, table: Attributes, *, match: _Match) -> None:

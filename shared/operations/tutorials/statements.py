@@ -42,6 +42,7 @@ _MOST: Final = re.compile(
 _COUNTRY_CODE: Final = re.compile(
     r"\bcountry\b.*\b(?:ISO[- ]?3166|alpha-2|two[- ](?:letter|character))\b", re.IGNORECASE
 )
+_PHONE_FORMAT: Final = re.compile(r"\bphone\b.*\bE\.? ?164\b|\bphone ?numbers?\b.*\bE\.? ?164\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,11 @@ def find_most_objects(tutorial: Tutorial) -> Iterator[MostObjects]:
 def says_country_is_a_code(tutorial: Tutorial) -> int:
     """The line that asks for countries as codes of two letters, 0 when none does."""
     return next((sentence.line for sentence in tutorial.sentences if _COUNTRY_CODE.search(sentence.text)), 0)
+
+
+def says_phones_are_e164(tutorial: Tutorial) -> int:
+    """The line that asks for telephone numbers as E.164, 0 when none does."""
+    return next((sentence.line for sentence in tutorial.sentences if _PHONE_FORMAT.search(sentence.text)), 0)
 
 
 def find_remarks(tutorial: Tutorial, tables: Iterable[AttributeTable]) -> Iterator[Sentence]:
