@@ -745,6 +745,19 @@ def test_a_server_of_an_older_scim_is_told():
     assert any("SCIM v1" in value for value in told(made, FactKind.LIMITATION))
 
 
+def test_a_text_of_the_core_schema_stays_one_whatever_is_printed():
+    rows = (
+        "|title|Boolean|\n|profileUrl|Reference|\n|name.honorificPrefix|Integer|\n"
+        '|emails[type eq "work"].primary|Boolean|\n|urn:x:y:z:1.0:User:title|Boolean|\n'
+    )
+    made = read(f"{TABLE}{rows}")
+
+    types = {entry.path: entry.type.value for entry in made.profile.users.attributes}
+    assert [types[path] for path in ("title", "profileUrl", "name.honorificPrefix")] == ["String"] * 3
+    assert types['emails[type eq "work"].primary'] == types["urn:x:y:z:1.0:User:title"] == "Boolean"
+    assert {each.printed for each in made.report.repaired} == {"title", "profileUrl", "name.honorificPrefix"}
+
+
 def test_what_flows_nowhere_by_default_is_told():
     assert any(
         f"{ENTERPRISE}:organization" in value and "userName" not in value
