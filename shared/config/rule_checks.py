@@ -105,15 +105,20 @@ def _check_value(mapping: AttributeMapping, attribute: TargetAttribute) -> Itera
         yield ("constant",), "no constant that gives everybody this right; derive it from an app role"
     if attribute.type is AttributeType.REFERENCE and mapping.source is None:
         yield ("target",), "a direct mapping (source); a reference is resolved by id"
-    if attribute.allowed_values and isinstance(mapping.constant, str):
-        folded = {folded_word(value) for value in attribute.allowed_values}
-        if folded_word(mapping.constant) not in folded:
-            yield ("constant",), f"one of {', '.join(attribute.allowed_values)}"
+    limited = attribute.allowed_values and isinstance(mapping.constant, str)
+    if limited and folded_word(str(mapping.constant)) not in folded_words(attribute.allowed_values):
+        yield ("constant",), f"one of {', '.join(attribute.allowed_values)}"
 
 
 def folded_word(text: str) -> str:
     """A role or enumerated value without case, blanks and punctuation: `Super User` and `Superuser` are the same."""
     return "".join(character for character in text.casefold() if character.isalnum())
+
+
+@lru_cache(maxsize=256)
+def folded_words(texts: tuple[str, ...]) -> frozenset[str]:
+    """Several words of a profile, folded once and not for every account."""
+    return frozenset(folded_word(text) for text in texts)
 
 
 def _is_readable(name: str, known: Callable[[str], bool]) -> bool:

@@ -77,7 +77,8 @@ def application_section(imported: ImportedProfile, *, profile_reference: str) ->
         lines.append(f"  auth: {{type: basic, username: {prefix}_USER, password: {prefix}_PASSWORD}}")
     elif kind == "oauth2_client_credentials":
         settings = f"client_id: {prefix}_CLIENT_ID, client_secret: {prefix}_CLIENT_SECRET"
-        lines.append(f"  auth: {{type: {kind}, {settings}, token_url: https://tenant.example.invalid/oauth/token}}")
+        unknown = "" if profile.credentials.token_url else ", token_url: https://tenant.example.invalid/oauth/token"
+        lines.append(f"  auth: {{type: {kind}, {settings}{unknown}}}")
     else:
         lines.append(f"  auth: {{type: bearer, token: {prefix}_TOKEN}}   # the name of a setting, never the secret")
     if not profile.users.disable:

@@ -25,7 +25,7 @@ from shared.rules.failures import InvalidData
 from shared.rules.roles import shape_roles
 from shared.rules.source_attributes import IS_SOFT_DELETED
 from shared.rules.source_user import SourceUser
-from shared.rules.target_values import fit_value
+from shared.rules.target_values import fit_value, takes_any_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,8 @@ class _Step:
     evaluate: Evaluate
     follows_soft_delete: bool
     """The value depends on IsSoftDeleted."""
+    takes_any_text: bool
+    """A text with anything but blanks is placed as it is."""
 
     @property
     def target(self) -> str:
@@ -177,7 +179,12 @@ def map_account(
 
 def _run(step: _Step, view: SourceUser, draft: _Draft, *, context: EvaluationContext) -> None:
     """Evaluate one mapping into the draft. Raises `InvalidData`."""
-    value = _unwrapped(step, _evaluated(step, view, context), draft)
+    value = _evaluated(step, view, context)
+    # The case of nearly every attribute of nearly every account, without the questions that it makes idle.
+    if step.takes_any_text and isinstance(value, str) and not value.isspace() and value:
+        _place(step, value, draft)
+        return
+    value = _unwrapped(step, value, draft)
     if value is DROP:
         draft.kept.add(step.target)
         return
@@ -268,12 +275,14 @@ def _is_case_exact(step: _Step) -> bool:
 
 def _compile(mapping: AttributeMapping, resource: ResourceProfile, roles: RoleRules) -> _Step:
     evaluate, source = evaluation_of(mapping, roles)
+    attribute = resource.attribute(mapping.target) or TargetAttribute(path=mapping.target)
     return _Step(
         mapping=mapping,
-        attribute=resource.attribute(mapping.target) or TargetAttribute(path=mapping.target),
+        attribute=attribute,
         path=parse_path(mapping.target),
         source=source,
         evaluate=evaluate,
         follows_soft_delete=IS_SOFT_DELETED.casefold() in source.casefold()
         or mapping.computed_here is Computed.NOT_SOFT_DELETED,
+        takes_any_text=attribute.type is not AttributeType.REFERENCE and takes_any_text(attribute),
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.config.profile import RoleRules
-from shared.config.rule_checks import folded_word
+from shared.config.rule_checks import folded_word, folded_words
 from shared.rules.attribute_paths import JSON, AttributePath
 from shared.rules.expressions import AppRole, RoleAssignments, RoleFlow
 
@@ -54,9 +54,9 @@ def effective_roles(
 def is_role_allowed(role: AppRole, rules: RoleRules) -> bool:
     """Whether the vendor accepts this role, by its value or its display name."""
     words = {folded_word(word) for word in (role.value, role.displayName) if word}
-    if words & {folded_word(word) for word in rules.forbidden}:
+    if words & folded_words(rules.forbidden):
         return False
-    return not rules.allowed or bool(words & {folded_word(word) for word in rules.allowed})
+    return not rules.allowed or bool(words & folded_words(rules.allowed))
 
 
 def pick_role(roles: Iterable[AppRole]) -> AppRole | None:

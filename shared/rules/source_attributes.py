@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 from typing import Final
 
 APP_ROLES: Final = "appRoleAssignments"
@@ -126,6 +127,7 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _REFERENCE: Final = re.compile(r"\[([^\[\]]+)\]")
 
 
+@lru_cache(maxsize=1024)
 def canonical_user_attribute(name: str) -> str | None:
     """The spelling used here for a user attribute in any case, None when there is no such attribute."""
     if _EXTENSION.fullmatch(name):

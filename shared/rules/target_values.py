@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from shared.config.profile import AttributeType, TargetAttribute, ValueFormat
-from shared.config.rule_checks import folded_word
+from shared.config.rule_checks import folded_word, folded_words
 from shared.rules.attribute_paths import JSON
 
 _SEPARATORS: Final = re.compile(r"[\s().\-/]")
@@ -47,6 +47,19 @@ def fit_value(value: object, attribute: TargetAttribute) -> FittedValue:
         return fitted[0] if fitted else _NOTHING
     unique = [element for index, element in enumerate(kept) if element not in kept[:index]]
     return FittedValue(value=unique or None, problem=problem)
+
+
+def takes_any_text(attribute: TargetAttribute) -> bool:
+    """Whether `fit_value` gives every text back as it is, so that nothing has to be asked for each account."""
+    limited = (
+        attribute.format,
+        attribute.max_length,
+        attribute.forbidden_characters,
+        attribute.allowed_values,
+        attribute.pattern,
+    )
+    converted = attribute.type in _CONVERSIONS or attribute.type is AttributeType.COMPLEX
+    return not (converted or attribute.multi_valued or any(limited))
 
 
 def is_empty(value: object) -> bool:
@@ -88,9 +101,9 @@ def _fit_one(value: object, attribute: TargetAttribute) -> FittedValue:
 def _refusal(text: str, attribute: TargetAttribute) -> str:
     if attribute.max_length is not None and len(text) > attribute.max_length:
         return f"longer than {attribute.max_length} characters"
-    if any(character in attribute.forbidden_characters for character in text):
+    if attribute.forbidden_characters and not set(attribute.forbidden_characters).isdisjoint(text):
         return "holds a character the target forbids"
-    if attribute.allowed_values and folded_word(text) not in {folded_word(value) for value in attribute.allowed_values}:
+    if attribute.allowed_values and folded_word(text) not in folded_words(attribute.allowed_values):
         return f"not one of {', '.join(attribute.allowed_values)}"
     if attribute.pattern is not None and not _matches(attribute.pattern, text):
         return "not of the pattern the target asks for"

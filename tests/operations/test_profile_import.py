@@ -356,6 +356,8 @@ TABLE = "|Attribute|Type|\n|---|---|\n|userName|String|\n|active|Boolean|\n"
         ("No more than ten API requests a second.", 10),
         ("It allows 7200 requests per hour.", 2),
         ("The next cycle starts after 40 minutes.", None),
+        ("## Access for an hour with PIM\n\nActivations are held at five requests per 10 seconds.", None),
+        ("## PIM\n\n### Speed\n\n5 requests per 10 seconds.\n\n## Limits\n\n4 requests per second.", 4),
     ],
 )
 def test_a_rate_is_read_in_any_unit(sentence, per_second):
@@ -377,6 +379,15 @@ def test_a_rate_is_read_in_any_unit(sentence, per_second):
         ("Read [this](https://acme.example/scim) about it.", None, None),
         ("Sign in to https://acme.example/settings and copy the Tenant URL.", None, None),
         ("See https://learn.microsoft.com/entra/scim for more.", None, None),
+        (
+            "The Tenant URL is `https://api.github.com/scim/v2/teams/{team}`.",
+            None,
+            "https://api.github.com/scim/v2/teams/{team}",
+        ),
+        ("Your own host counts. For example, the Tenant URL of Blue is `https://blue.acme.example/scim`.", None, None),
+        ("The Tenant URL may look like https://blue.acme.example/scim/v2.", None, None),
+        ("Error codes are at https://api.acme.example/scim#errors.", None, None),
+        ("Enter the Token Endpoint https://acme.example/scim/oauth2/token.", None, None),
     ],
 )
 def test_an_address_is_fixed_a_template_or_none(sentence, default, template):
@@ -553,3 +564,259 @@ def test_a_file_of_an_older_code_page_is_read(tmp_path):
     file.write_bytes("# Configure Café for automatic user provisioning".encode("cp1252"))
 
     assert "Café" in read_tutorial_file(file)
+
+
+HEADING = "# Configure Acme for automatic user provisioning"
+FULL_TABLE = (
+    "|Attribute|Type|\n|---|---|\n|userName|String|\n|active|Boolean|\n|displayName|String|\n|name.givenName|String|\n"
+    '|name.familyName|String|\n|emails[type eq "work"].value|String|\n|addresses[type eq "work"].country|String|\n'
+    f"|{ENTERPRISE}:organization|String|\n"
+)
+GROUP_TABLE = (
+    "Synchronize groups:\n\n|Attribute|Type|\n|---|---|\n"
+    "|displayName|String|\n|externalId|String|\n|members|Reference|\n"
+)
+
+
+def read(*paragraphs):
+    return import_tutorial("\n\n".join((HEADING, *paragraphs)))
+
+
+def told(made, kind):
+    return [fact.value for fact in made.report.facts if fact.kind is kind]
+
+
+def test_words_that_a_title_repeats_are_no_part_of_the_name():
+    made = import_tutorial(f"# Configure Configure Acme Cloud for for automatic user provisioning\n\n{TABLE}")
+
+    assert made.name == "acme-cloud"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "target"),
+    [
+        ("**The email attribute is used to match Acme accounts.**", 'emails[type eq "work"].value'),
+        ("The display name attribute is used to match people.", "displayName"),
+        ("Acme only allows matching with the attributes **userName** and **email**.", "userName"),
+        ("The display name attribute is used to match Acme groups.", "userName"),
+        ("The attributes selected as **Matching** properties are used to match the accounts.", "userName"),
+    ],
+)
+def test_a_sentence_about_matching_decides_where_the_table_marks_nothing(sentence, target):
+    users = read(sentence, FULL_TABLE).profile.users
+
+    assert [match.target for match in users.matching] == [target]
+    assert users.matching[0].fallback == "list"
+
+
+def test_a_mark_of_the_table_outweighs_a_sentence_about_matching():
+    table = "|Attribute|Type|Filterable|\n|---|---|---|\n|userName|String|x|\n|displayName|String||\n"
+    made = read("The display name attribute is used to match people.", table)
+
+    assert [match.target for match in made.profile.users.matching] == ["userName"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Acme doesn't support group renames today.", "Group renaming isn't supported.", "Acme cannot rename groups."],
+)
+def test_a_vendor_that_keeps_the_names_of_groups_is_recognised(sentence):
+    assert not read(TABLE, GROUP_TABLE, sentence).profile.groups.rename
+
+
+def test_a_change_log_tells_what_is_written_on_creation_only():
+    made = read(FULL_TABLE, "* 05/05/2021 - DisplayName is now only updated during new user creation.")
+
+    assert made.profile.users.attribute("displayName").mutability is Mutability.CREATE_ONLY
+
+
+def test_what_cannot_be_updated_is_written_on_creation_only_unless_it_belongs_to_groups():
+    made = read(FULL_TABLE, "* Updating email and / or first name isn't supported.")
+    groups = read(FULL_TABLE, "* Changing group display name isn't supported.")
+
+    create_only = {entry.path for entry in made.profile.users.attributes if entry.mutability is Mutability.CREATE_ONLY}
+    assert create_only == {'emails[type eq "work"].value', "name.givenName"}
+    assert groups.profile.users.attribute("displayName").mutability is Mutability.READ_WRITE
+
+
+@pytest.mark.parametrize("sentence", ["Select **Authorize**.", "Enter the Authorization Endpoint."])
+def test_an_authorization_code_is_recognised(sentence):
+    assert any("authorization code" in value for value in told(read(sentence, TABLE), FactKind.AUTHENTICATION))
+
+
+def test_an_authorization_code_is_told_even_where_a_token_is_named_too():
+    made = read("Enter the Secret Token.", "Then select **Authorize** and sign in.", TABLE)
+
+    assert any("authorization code" in value for value in told(made, FactKind.AUTHENTICATION))
+
+
+def test_a_token_made_of_client_id_and_secret_is_no_client_credentials_grant():
+    made = read("Encode client ID and client secret as Base64; enter this as the Secret Token.", TABLE)
+
+    assert [kind.value for kind in made.profile.auth] == ["bearer"]
+    assert any("Base64" in value for value in told(made, FactKind.AUTHENTICATION))
+
+
+def test_a_token_endpoint_becomes_a_template_that_the_section_does_not_repeat():
+    made = read(
+        "Tenant URL: `https://<tenantID>.acme.example/scim`",
+        "Use client credentials. The Token Endpoint looks like `https://<tenantID>.acme.example/oauth2/token`.",
+        TABLE,
+    )
+
+    assert made.profile.credentials.token_url == "https://{tenantid}.acme.example/oauth2/token"
+    assert made.profile.base_url.template == "https://{tenantid}.acme.example/scim"
+    assert "token_url" not in application_section(made, profile_reference="x.yaml")
+
+
+def test_every_other_address_is_told():
+    made = read(
+        "Tenant URL: `https://app.acme.example/scim/{id}`", "In the US: `https://us.acme.example/scim/{id}`", TABLE
+    )
+
+    assert "also printed: https://us.acme.example/scim/{id}" in told(made, FactKind.ADDRESS)
+
+
+def test_a_table_of_tenant_urls_is_a_choice_by_its_first_column():
+    made = read(
+        "|Country|Tenant URL|Authorization endpoint|\n|---|---|---|\n"
+        "|France|https://eu.acme.example/scim/v2/|https://acme.example/oauth/go|\n"
+        "|Spain|https://eu.acme.example/scim/v2/|https://acme.example/oauth/go|\n"
+        "|Japan|https://jp.acme.example/scim/v2/|https://acme.example/oauth/go|",
+        TABLE,
+    )
+
+    assert made.profile.base_url.choices == {
+        "france": "https://eu.acme.example/scim/v2",
+        "spain": "https://eu.acme.example/scim/v2",
+        "japan": "https://jp.acme.example/scim/v2",
+    }
+
+
+def test_the_only_available_role_is_the_allowed_one():
+    made = read("Currently the only available role for Acme Cloud is **Member**.", TABLE)
+
+    assert made.profile.roles.allowed == ("Member",)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "create"),
+    [
+        ("> * Remove users in Acme\n> * Keep user attributes synchronized with Acme", False),
+        ("> * Create users in Acme\n> * Remove users in Acme", True),
+        ("> * Provision new accounts in Acme\n> * Deactivate users", True),
+        ("> * Single sign-on to Acme", True),
+    ],
+)
+def test_a_connector_whose_capabilities_do_not_name_creating_creates_nobody(capabilities, create):
+    made = read(f'## Capabilities\n\n> [!div class="checklist"]\n{capabilities}', "## Tables", TABLE)
+
+    assert made.profile.users.create is create
+
+
+def test_a_list_of_required_attributes_counts_as_much_as_a_column():
+    made = read(FULL_TABLE, "Accounts are required to have the following attributes", "* firstName\n* display name\n")
+
+    required = {entry.path for entry in made.profile.users.attributes if entry.required}
+    assert required == {"userName", "name.givenName", "displayName"}
+
+
+def test_what_is_said_below_a_table_and_below_smaller_headings_is_kept():
+    made = read(
+        FULL_TABLE,
+        "> [!NOTE]\n> The organization must be one that Acme knows already.",
+        "Go on.",
+        "## Troubleshooting tips",
+        "### Characters",
+        "Acme refuses names that hold a tabulator.",
+        "## Next steps",
+        "Nothing more has to be known about it.",
+    )
+
+    assert told(made, FactKind.LIMITATION) == [
+        "The organization must be one that Acme knows already.",
+        "Acme refuses names that hold a tabulator.",
+    ]
+
+
+def test_a_server_of_an_older_scim_is_told():
+    made = read("The connector was made for the SCIM v1 server of Acme.", TABLE)
+
+    assert any("SCIM v1" in value for value in told(made, FactKind.LIMITATION))
+
+
+def test_a_text_of_the_core_schema_stays_one_whatever_is_printed():
+    rows = (
+        "|title|Boolean|\n|profileUrl|Reference|\n|name.honorificPrefix|Integer|\n"
+        '|emails[type eq "work"].primary|Boolean|\n|urn:x:y:z:1.0:User:title|Boolean|\n'
+    )
+    made = read(f"{TABLE}{rows}")
+
+    types = {entry.path: entry.type.value for entry in made.profile.users.attributes}
+    assert [types[path] for path in ("title", "profileUrl", "name.honorificPrefix")] == ["String"] * 3
+    assert types['emails[type eq "work"].primary'] == types["urn:x:y:z:1.0:User:title"] == "Boolean"
+    assert {each.printed for each in made.report.repaired} == {"title", "profileUrl", "name.honorificPrefix"}
+
+
+def test_what_flows_nowhere_by_default_is_told():
+    assert any(
+        f"{ENTERPRISE}:organization" in value and "userName" not in value
+        for value in told(read(FULL_TABLE), FactKind.MAPPING)
+    )
+
+
+def test_a_mapping_that_the_reader_has_to_add_is_added():
+    made = read(
+        "* In the **Source attribute** field, select **extensionAttribute4** from the list,\n"
+        "* Enter your tenant's id as **Default value if null**,\n"
+        f"* In the **Target attribute** field, select **{ENTERPRISE}:organization** from the list.",
+        FULL_TABLE,
+    )
+
+    sources = {mapping.target: mapping.source for mapping in made.profile.users.mappings}
+    assert sources[f"{ENTERPRISE}:organization"] == "extensionAttribute4"
+    assert any("default of" in value and "tenant's id" in value for value in told(made, FactKind.MAPPING))
+
+
+def test_telephone_numbers_have_a_form_where_the_text_asks_for_it():
+    made = read(f'{FULL_TABLE}|phoneNumbers[type eq "work"].value|String|\n', "Phone numbers must be in E.164 format.")
+
+    assert made.profile.users.attribute('phoneNumbers[type eq "work"].value').format == "e164"
+
+
+def test_countries_are_codes_where_the_text_asks_for_them():
+    made = read(FULL_TABLE, "The country has to be an ISO 3166-1 code.")
+
+    assert made.profile.users.attribute('addresses[type eq "work"].country').format == "country_code"
+
+
+def test_a_largest_number_of_groups_is_taken_over():
+    made = read(TABLE, GROUP_TABLE, "Acme takes a maximum of 1,200 groups, and a maximum of 50 basic users.")
+
+    assert made.profile.groups.max_objects == 1200
+    assert made.profile.users.max_objects is None
+
+
+def test_what_a_group_must_have_is_required_but_for_its_members():
+    table = (
+        "Synchronize groups:\n\n|Attribute|Type|Required|\n|---|---|---|\n|displayName|String|x|\n"
+        "|externalId|String|x|\n|description|String||\n|members|Reference|x|\n"
+    )
+    groups = read(TABLE, table).profile.groups
+
+    assert [entry.path for entry in groups.attributes if entry.required] == ["displayName", "externalId"]
+
+
+def test_an_application_of_soap_is_refused_although_it_speaks_of_a_tenant_url():
+    with pytest.raises(TutorialRefused, match="not provisioned over SCIM"):
+        read("Requests go to the SOAP interface; a custom tenant URL can be given.", "See the scoping filter tutorial.")
+
+
+def test_a_page_without_a_table_points_to_the_tutorial_it_names_and_not_to_scoping_filters():
+    with pytest.raises(TutorialRefused) as named:
+        read("Provisioning. See the scoping filter tutorial.", "* [Configure Hub](hub-provisioning-tutorial.md)")
+    with pytest.raises(TutorialRefused) as unnamed:
+        read("Provisioning. See the scoping filter tutorial.")
+
+    assert "hub-provisioning-tutorial.md" in named.value.reason
+    assert "points elsewhere" not in unnamed.value.reason

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.config.profile import AttributeType, TargetAttribute, ValueFormat
-from shared.rules.target_values import fit_value, same_value
+from shared.rules.target_values import fit_value, is_empty, same_value, takes_any_text
 
 BOOLEAN = TargetAttribute(path="active", type=AttributeType.BOOLEAN)
 TEXT = TargetAttribute(path="title")
@@ -109,3 +109,26 @@ def test_any_value_is_fitted_or_refused_and_fitting_twice_changes_nothing(value,
 
     if once.value is not None:
         assert fit_value(once.value, attribute).value == once.value
+
+
+@pytest.mark.parametrize(
+    ("attribute", "any_text"),
+    [
+        pytest.param(TEXT, True, id="a plain text"),
+        pytest.param(TargetAttribute(path="since", type=AttributeType.DATE_TIME), True, id="an instant, sent as it is"),
+        pytest.param(LIST, False, id="a list"),
+        pytest.param(BOOLEAN, False, id="a boolean"),
+        pytest.param(COMPLEX, False, id="a complex value"),
+        pytest.param(PHONE, False, id="a form"),
+        pytest.param(TargetAttribute(path="x", max_length=5), False, id="a length"),
+        pytest.param(TargetAttribute(path="x", forbidden_characters="@"), False, id="forbidden characters"),
+        pytest.param(TargetAttribute(path="x", allowed_values=("a",)), False, id="a list of values"),
+        pytest.param(TargetAttribute(path="x", pattern="a+"), False, id="a pattern"),
+    ],
+)
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(max_size=8))
+def test_an_attribute_that_takes_any_text_gives_every_text_back(attribute, any_text, text):
+    assert takes_any_text(attribute) is any_text
+    if any_text and not is_empty(text):
+        assert fit_value(text, attribute).value == text

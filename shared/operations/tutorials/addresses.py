@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.config.urls import AddressError, checked_url
-from shared.operations.tutorials.reading import Tutorial, slug
+from shared.operations.tutorials.reading import Tutorial, plain, slug
+from shared.operations.tutorials.tables import split_cells
 
 _URL: Final = re.compile(
     r"(?:https?://|\{\{?[^{}\n]{1,40}\}\}?/|<[^<>\n]{1,40}>/)"
@@ -25,7 +26,7 @@ _DOCUMENT: Final = re.compile(
     r"\.(?:md|html?|png|pdf|aspx|jpg)$|/(?:docs?|articles?|help|kb|hc|support)/", re.IGNORECASE
 )
 _NEVER: Final = re.compile(
-    r"^https?://[^/]*(?:microsoft\.com|microsoftonline\.com|azure\.com|aka\.ms|windows\.net|github\.com|ietf\.org)",
+    r"^https?://(?!api\.github\.com/)[^/]*(?:microsoft\.com|microsoftonline\.com|azure\.com|aka\.ms|windows\.net|github\.com|ietf\.org)",
     re.IGNORECASE,
 )
 _READING: Final = re.compile(
@@ -35,6 +36,12 @@ _READING: Final = re.compile(
 _VISIT: Final = re.compile(r"\b(?:sign|log) ?in\b|\b(?:go|navigate|browse) to\b|\bopen\b|\bvisit\b", re.IGNORECASE)
 _NEAR: Final = 60
 _LONGEST_LINE: Final = 4_000
+_EXAMPLE: Final = re.compile(
+    r"\b(?:for example|for instance|e\.g\.|such as|an example|looks? (?:something )?like)(?!\w)", re.IGNORECASE
+)
+_CLAUSE: Final = re.compile(r"(?<=[!?.])\s+(?=[A-Z*`])")
+_TOKEN_ENDPOINT: Final = re.compile(r"token (?:end ?point|url)", re.IGNORECASE)
+_TOKEN_PATH: Final = re.compile(r"/oauth2?/|/tokens?$|/connect/", re.IGNORECASE)
 _ABOUT: Final = re.compile(r"tenant url|scim (?:2\.0 )?(?:end ?point|base ?url|url)|base url", re.IGNORECASE)
 _SCIM_PATH: Final = re.compile(r"/scim\b|/scim2?\b|scim\.", re.IGNORECASE)
 _FLAG: Final = re.compile(r"[/?&]*\??aadoptscim\w*", re.IGNORECASE)
@@ -54,6 +61,8 @@ class Address:
     """Whether the line speaks of the Tenant URL."""
     flagged: bool
     """Whether it ends in Entra's flag for correct PATCH requests."""
+    example: bool
+    """Whether the sentence calls it an example: it is then somebody's, not everybody's."""
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -68,6 +77,8 @@ class Endpoint:
     fixed: Address | None = None
     template: Address | None = None
     choices: tuple[Address, ...] = ()
+    others: tuple[Address, ...] = ()
+    """What else is printed as an endpoint: other regions, trial systems."""
     refused: tuple[tuple[int, str], ...] = ()
     """Line, and why a URL was not taken."""
 
@@ -82,8 +93,12 @@ def find_endpoint(tutorial: Tutorial) -> Endpoint:
     """Where the SCIM endpoint is, as far as the text says."""
     refused: list[tuple[int, str]] = []
     found: dict[str, Address] = {}
-    for address in _addresses(tutorial):
-        problem = "" if address.gaps else _problem(address.url)
+    tabled = tuple(_tabled_addresses(tutorial))
+    choices = tuple(address for address in tabled if not address.gaps and not _problem(address))
+    if len({address.url for address in choices}) > 1:
+        return Endpoint(choices=choices)
+    for address in (*tabled, *_addresses(tutorial)):
+        problem = "" if address.gaps else _problem(address)
         if problem:
             refused.append((address.line, problem))
         else:
@@ -96,9 +111,21 @@ def find_endpoint(tutorial: Tutorial) -> Endpoint:
     best = max([*templates, *whole], key=lambda address: (address.about, -address.line), default=None)
     if best is None:
         return Endpoint(refused=tuple(refused))
+    others = tuple(address for address in found.values() if address is not best)
     if best.gaps:
-        return Endpoint(template=best, refused=tuple(refused))
-    return Endpoint(fixed=best, refused=tuple(refused))
+        return Endpoint(template=best, others=others, refused=tuple(refused))
+    return Endpoint(fixed=best, others=others, refused=tuple(refused))
+
+
+def find_token_endpoint(tutorial: Tutorial) -> tuple[str, int] | None:
+    """Where access tokens come from, with gaps in braces, and the line; None when it is not printed."""
+    for number, line in enumerate(tutorial.lines, start=1):
+        text = line[:_LONGEST_LINE].replace("\\", "")
+        for match in _URL.finditer(text) if _TOKEN_ENDPOINT.search(text) else ():
+            url, _ = _tidy(match.group())
+            if _TOKEN_PATH.search(url) and url.startswith("https://"):
+                return url, number
+    return None
 
 
 def _addresses(tutorial: Tutorial) -> Iterator[Address]:
@@ -111,9 +138,27 @@ def _addresses(tutorial: Tutorial) -> Iterator[Address]:
             url, flagged = _tidy(match.group())
             near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
             if _counts(url, near=near):
+                clause = _CLAUSE.split(text[: match.start()])[-1]
                 label = _LABEL.match(text[: match.start()])
                 name = slug(re.sub(r"data ?cent(?:er|re)|tenant url|url|endpoint", "", label.group(1))) if label else ""
-                yield Address(line=number, url=url, label=name, about=about, flagged=flagged)
+                example = _EXAMPLE.search(clause) is not None
+                yield Address(line=number, url=url, label=name, about=about, flagged=flagged, example=example)
+
+
+def _tabled_addresses(tutorial: Tutorial) -> Iterator[Address]:
+    """The URLs of a table with a column such as Tenant URL, each labelled by the first cell of its row."""
+    place = 0
+    for number, line in enumerate(tutorial.lines, start=1):
+        cells = split_cells(line) if "|" in line else []
+        headed = next((at for at, cell in enumerate(cells) if at and _ABOUT.fullmatch(plain(cell))), 0)
+        if headed or not cells:
+            place = headed
+        elif place and place < len(cells):
+            match = _URL.search(cells[place])
+            label = slug(plain(cells[0]))
+            if match is not None and label:
+                url, flagged = _tidy(match.group())
+                yield Address(line=number, url=url, label=label, about=True, flagged=flagged, example=False)
 
 
 def _tidy(url: str) -> tuple[str, bool]:
@@ -135,16 +180,18 @@ def _gap_name(words: str) -> str:
 
 def _counts(url: str, *, near: str) -> bool:
     """Whether a URL may be the endpoint: by its own path, or by standing right beside the words Tenant URL."""
-    if _NEVER.match(url) or _DOCUMENT.search(url) or _READING.match(url):
+    if "#" in url or _TOKEN_PATH.search(url) or _NEVER.match(url) or _DOCUMENT.search(url) or _READING.match(url):
         return False
     if _SCIM_PATH.search(url.partition("://")[2]) is not None:
         return True
     return url.count("/") > 2 and _ABOUT.search(near) is not None and _VISIT.search(near) is None
 
 
-def _problem(url: str) -> str:
+def _problem(address: Address) -> str:
+    if address.example:
+        return f"{address.url[:80]} is an example in the text and may be somebody else's: not taken"
     try:
-        checked_url(url, key="base_url")
+        checked_url(address.url, key="base_url")
     except AddressError as error:
-        return f"the URL {url[:80]} was not taken: {error.expected}"
+        return f"the URL {address.url[:80]} was not taken: {error.expected}"
     return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.config.protocol import AuthType
-from shared.operations.tutorials.reading import Tutorial, plain
+from shared.operations.tutorials.reading import Tutorial, listed_after
 
 _CLIENT_CREDENTIALS: Final = re.compile(
     r"client[- ]credentials?\b|\bclient id\b.{0,80}\bclient secret\b|token endpoint", re.IGNORECASE
@@ -16,7 +16,8 @@ _OAUTH_CLIENT: Final = re.compile(
     r"\b(?:with|using) (?:your|the) oauth client\b|create an? oauth client", re.IGNORECASE
 )
 _AUTHORIZE: Final = re.compile(
-    r"\b(?:select|click|press|choose)\s+(?:on\s+)?(?:the\s+)?authori[sz]e\b|authorization code|oauth (?:code )?grant",
+    r"\b(?:select|click|press|choose)\s+(?:on\s+)?(?:the\s+)?authori[sz]e\b|authorization code|oauth (?:code )?grant"
+    r"|\bauthori[sz]ation endpoint",
     re.IGNORECASE,
 )
 _TOKEN: Final = re.compile(r"secret token|bearer|api key|api token|scim token|access token", re.IGNORECASE)
@@ -26,11 +27,14 @@ _ONLY_ROLE: Final = re.compile(
     r"\b(?i:choose|select|assign|use|supports?)\s+only\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\b"
     r"|\b(?i:only)\s+(?:the\s+)?([A-Z][\w &()-]{0,40}?)\s+roles?\s+(?:is|are|can be|may be)\s+"
     r"(?:supported|valid|assigned|allowed)"
+    r"|\b(?i:only\s+available\s+role)\b(?:\s+(?:for|in|of)\s+[\w .&-]{1,60}?)?\s+is\s+"
+    r"(?:the\s+)?([A-Z][\w &()-]{0,40}?)(?:\s+role)?\s*(?:[.,;]|$)"
 )
 _ROLES_REFUSED: Final = re.compile(
     r"\broles?\b.{0,30}\b(?:are|is)\s+(?:invalid|not valid|not supported|unsupported)", re.IGNORECASE
 )
-_BULLET: Final = re.compile(r"\s*[-*+]\s+(.+)")
+_ENCODED: Final = re.compile(r"\bclient id\b.*\bbase ?64\b|\bbase ?64\b.*\bclient id\b", re.IGNORECASE)
+_RETIRED: Final = re.compile(r"\bno longer\b|\b(?:deprecat|retir)\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Authentication:
     kinds: tuple[AuthType, ...]
     line: int
     """0: not said."""
+    encoded_line: int = 0
+    """The line that says that the token is client id and secret as Base64; else 0."""
     authorization_code: int = 0
     """The line that speaks of an OAuth authorization code, which only Entra's gallery can get; else 0."""
 
@@ -55,14 +61,18 @@ class RoleLimits:
 
 def find_authentication(tutorial: Tutorial) -> Authentication:
     """What is entered as credentials. A Secret Token is a bearer token, whatever the vendor calls it."""
-    token = client = password = code = 0
+    token = client = password = code = encoded = 0
     for sentence in tutorial.sentences:
-        token = token or (sentence.line if _TOKEN.search(sentence.text) else 0)
+        entered = _TOKEN.search(sentence.text) and not _RETIRED.search(sentence.text)
+        token = token or (sentence.line if entered else 0)
+        encoded = encoded or (sentence.line if _ENCODED.search(sentence.text) else 0)
         granted = _CLIENT_CREDENTIALS.search(sentence.text) or _OAUTH_CLIENT.search(sentence.text)
         client = client or (sentence.line if granted else 0)
         code = code or (sentence.line if _AUTHORIZE.search(sentence.text) else 0)
         asked = _PASSWORD.search(sentence.text) and _ADMIN_SECTION.search(sentence.text)
         password = password or (sentence.line if asked else 0)
+    if encoded:
+        client = 0
     kinds: list[AuthType] = []
     if token or not (client or password):
         kinds.append(AuthType.BEARER)
@@ -70,8 +80,9 @@ def find_authentication(tutorial: Tutorial) -> Authentication:
         kinds.append(AuthType.OAUTH2_CLIENT_CREDENTIALS)
     if password and not token:
         kinds.append(AuthType.BASIC)
-    authorization_code = code if code and not token else 0
-    return Authentication(kinds=tuple(kinds), line=token or client or password, authorization_code=authorization_code)
+    return Authentication(
+        kinds=tuple(kinds), line=token or client or password, encoded_line=encoded, authorization_code=code
+    )
 
 
 def find_roles(tutorial: Tutorial) -> RoleLimits:
@@ -84,7 +95,7 @@ def find_roles(tutorial: Tutorial) -> RoleLimits:
             if role.casefold() != "default access":
                 allowed[role] = None
                 line = line or sentence.line
-    forbidden = _listed_after(tutorial, _ROLES_REFUSED)
+    forbidden = list(listed_after(tutorial, _ROLES_REFUSED))
     return RoleLimits(
         allowed=tuple(allowed), forbidden=tuple(role for role, _ in forbidden), line=line or _line(forbidden)
     )
@@ -92,17 +103,3 @@ def find_roles(tutorial: Tutorial) -> RoleLimits:
 
 def _line(found: list[tuple[str, int]]) -> int:
     return found[0][1] if found else 0
-
-
-def _listed_after(tutorial: Tutorial, pattern: re.Pattern[str]) -> list[tuple[str, int]]:
-    """The bullets that follow the first line of a pattern."""
-    start = next((sentence.line for sentence in tutorial.sentences if pattern.search(sentence.text)), 0)
-    found: list[tuple[str, int]] = []
-    for number in range(start, len(tutorial.lines)) if start else ():
-        line = tutorial.lines[number]
-        bullet = _BULLET.fullmatch(line)
-        if bullet is None and (line.strip() or found):
-            break
-        if bullet is not None and len(plain(bullet.group(1))) <= 60:
-            found.append((plain(bullet.group(1)), number + 1))
-    return found

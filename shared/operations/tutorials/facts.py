@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shared.operations.tutorials.reading import Sentence, Tutorial
+from shared.operations.tutorials.reading import Sentence, Tutorial, section_lines
 
 
 class FactKind(StrEnum):
@@ -101,7 +101,9 @@ _GROUPS_FIXED: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_RENAME: Final = re.compile(
-    rf"{_NOT}\s+(?:support\s+|be\s+)?(?:renam\w+|updat\w+ (?:the )?(?:group )?(?:display ?)?names?)(?:\s+\w+)?"
+    rf"{_NOT}\s+(?:currently\s+)?support\s+group\s+renam\w+"
+    rf"|group\s+renam\w+\s+{_NOT}\s+(?:currently\s+)?supported"
+    rf"|{_NOT}\s+(?:support\s+|be\s+)?(?:renam\w+|updat\w+ (?:the )?(?:group )?(?:display ?)?names?)(?:\s+\w+)?"
     r"\s+groups?"
     rf"|groups?\s+(?:names?\s+)?{_NOT}\s+be\s+renamed",
     re.IGNORECASE,
@@ -110,7 +112,9 @@ _CREATE_ONLY: Final = re.compile(
     r"only\s+(?:able\s+to\s+)?be\s+(?:created|set on creation)\s+and\s+not\s+updated"
     r"|created\s+(?:and|but)\s+(?:can)?not\s+(?:be\s+)?updated"
     rf"|{_NOT}\s+(?:be\s+)?(?:updated|changed|modified)\s+(?:after|once|when|later)"
-    r"|only\s+(?:be\s+)?(?:set|sent|provisioned|written)\s+(?:on|at|during|when|upon)\s+(?:the\s+)?(?:user\s+)?creat",
+    r"|only\s+(?:be\s+)?(?:set|sent|provisioned|written|updated)\s+(?:on|at|during|when|upon)\s+"
+    r"(?:(?:the|a|new|user|account)\s+){0,3}creat"
+    rf"|\b(?:updating|changing)\s+(?!group)[^.]{{2,60}}?\s+{_NOT}\s+(?:currently\s+)?supported",
     re.IGNORECASE,
 )
 _NOT_FILTERABLE: Final = re.compile(
@@ -122,6 +126,9 @@ _NOT_FILTERABLE: Final = re.compile(
 )
 _DEFAULT_ACCESS: Final = re.compile(r"other than default access|default access role are excluded", re.IGNORECASE)
 _DISCOVERY: Final = re.compile(r"schema discovery", re.IGNORECASE)
+_OF_ENTRA: Final = re.compile(r"#{1,6}\s.*(?:\bPIM\b|just-in-time|privileged identity)", re.IGNORECASE)
+"""Sections about how fast Entra itself acts, which is no limit of the vendor's."""
+_UNUSUAL: Final = re.compile(r"\bBYOA\b|\bSCIM\s+(?:v\s?1|1\.[01])\b|customized to work with", re.IGNORECASE)
 _LIMITS: Final = re.compile(
     r"^#{1,6}\s.*(?:limitation|known issue|troubleshoot|good to know|restriction)", re.IGNORECASE
 )
@@ -130,7 +137,10 @@ _LIMITS: Final = re.compile(
 def find_rates(tutorial: Tutorial) -> tuple[Rate, ...]:
     """Every rate a sentence names."""
     rates: list[Rate] = []
+    elsewhere = {number for lines in section_lines(tutorial, _OF_ENTRA) for number in lines}
     for sentence in tutorial.sentences:
+        if sentence.line in elsewhere:
+            continue
         for found in _RATE.finditer(sentence.text):
             amount = _number(found.group(1))
             seconds = int(found.group(2) or 1) * _UNITS[found.group(3)[0].lower()]
@@ -190,12 +200,12 @@ def says_groups_keep_their_name(tutorial: Tutorial) -> int:
     return _first_line(tutorial, _NO_RENAME)
 
 
-def find_create_only(tutorial: Tutorial) -> Iterator[Sentence]:
+def find_create_only(tutorial: Tutorial) -> Iterator[tuple[Sentence, str]]:
     """Sentences about what cannot be changed later, each with the one before it, which often names it."""
     previous = ""
     for sentence in tutorial.sentences:
         if _CREATE_ONLY.search(sentence.text):
-            yield Sentence(line=sentence.line, text=f"{previous} {sentence.text}".strip())
+            yield sentence, previous
         previous = sentence.text
 
 
@@ -207,12 +217,12 @@ def find_unfilterable(tutorial: Tutorial) -> Iterator[tuple[str, int]]:
 
 
 def find_limitations(tutorial: Tutorial) -> Iterator[Sentence]:
-    """The sentences below headings such as Connector limitations and Troubleshooting tips."""
-    starts = [number for number, line in enumerate(tutorial.lines, start=1) if _LIMITS.match(line)]
-    heads = [number for number, line in enumerate(tutorial.lines, start=1) if re.match(r"#{1,6}\s", line)]
-    for start in starts:
-        end = next((number for number in heads if number > start), len(tutorial.lines) + 1)
-        yield from (sentence for sentence in tutorial.sentences if start < sentence.line < end)
+    """What a person should know: unusual servers, and the sentences below headings such as Connector limitations."""
+    below = {number for lines in section_lines(tutorial, _LIMITS) for number in lines}
+    heads = {number for number, line in enumerate(tutorial.lines, start=1) if re.match(r"\s*#{1,6}\s", line)}
+    for sentence in tutorial.sentences:
+        if sentence.line in below - heads or _UNUSUAL.search(sentence.text):
+            yield sentence
 
 
 def _number(text: str) -> float:

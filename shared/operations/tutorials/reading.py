@@ -35,6 +35,9 @@ _HEADING: Final = re.compile(r"\s{0,3}#{1,6}\s")
 _STARTS: Final = re.compile(r"\s*$|[\s>]*\||\s*(?:>\s*)*(?:#{1,6}\s|[-*+]\s|\d+[.)]\s|!\[|>)")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\"'])")
 _FRONT_KEY: Final = re.compile(r"([A-Za-z][\w.]*)\s*:\s*(.*)")
+_REPEATED: Final = re.compile(r"\b(\w+)(?:\s+\1\b)+", re.IGNORECASE)
+_BULLET: Final = re.compile(r"\s*[-*+]\s+(.+)")
+_LONGEST_ENTRY: Final = 60
 _NAMES: Final = (
     re.compile(r"configure\s+(?:the\s+)?(.+?)\s+for\s+(?:automatic|user|microsoft|azure)\b", re.IGNORECASE),
     re.compile(r"configure\s+(?:automatic\s+)?(?:user\s+)?provisioning\s+(?:for|of|to|in|with)\s+(.+)", re.IGNORECASE),
@@ -101,6 +104,34 @@ def plain(line: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub("", line)).split())
 
 
+def section_lines(tutorial: Tutorial, heading: re.Pattern[str]) -> Iterator[range]:
+    """The line numbers below each heading of a pattern, up to the next heading that is not below it."""
+    heads = [
+        (number, len(line.strip()) - len(line.strip().lstrip("#")), line)
+        for number, line in enumerate(tutorial.lines, start=1)
+        if _HEADING.match(line)
+    ]
+    for index, (start, level, line) in enumerate(heads):
+        if heading.match(line.strip()):
+            later = (heads[at] for at in range(index + 1, len(heads)))
+            end = next((number for number, other, _ in later if other <= level), len(tutorial.lines) + 1)
+            yield range(start + 1, end)
+
+
+def listed_after(tutorial: Tutorial, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
+    """The short list entries that follow the first sentence of a pattern, each with its line."""
+    start = next((sentence.line for sentence in tutorial.sentences if pattern.search(sentence.text)), 0)
+    listing = False
+    for number in range(start, len(tutorial.lines)) if start else ():
+        line = tutorial.lines[number]
+        bullet = _BULLET.fullmatch(line)
+        if bullet is None and (line.strip() or listing):
+            return
+        if bullet is not None and len(plain(bullet.group(1))) <= _LONGEST_ENTRY:
+            listing = True
+            yield plain(bullet.group(1)), number + 1
+
+
 def slug(name: str, *, longest: int = 40) -> str:
     """A name as lower case letters, digits and single hyphens; empty when nothing of it is left."""
     words = re.findall(r"[a-z0-9]+", name.casefold())
@@ -154,6 +185,7 @@ def _paragraphs(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
 def _application(heading: str, title: str, sentences: tuple[Sentence, ...]) -> str:
     for line in (heading, title):
         bare = re.sub(r"^tutorial\s*:\s*", "", plain(line).split(" | ")[0], flags=re.IGNORECASE)
+        bare = _REPEATED.sub(r"\1", bare)
         for pattern in _NAMES:
             found = pattern.search(bare)
             if found and slug(found.group(1)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shared.operations.tutorials.reading import Tutorial, plain
+from shared.operations.tutorials.reading import Sentence, Tutorial, plain
 
 
 class TutorialRefused(ValueError):
@@ -56,6 +56,10 @@ _POINTER: Final = re.compile(
     r"|\binstead\b|\bno longer\b",
     re.IGNORECASE,
 )
+_NO_POINTER: Final = re.compile(r"scoping filter|single sign-?on|\bSSO\b|default access", re.IGNORECASE)
+_OTHER_TUTORIAL: Final = re.compile(
+    r"\[([^\[\]]{1,200})\]\((?:\./)?([\w./~-]{1,200}-provisioning-tutorial)(?:\.md)?[#)]"
+)
 _PICTURE: Final = re.compile(r"!\[([^\[\]]{0,300})\]\(([^()\s]{0,500})", re.IGNORECASE)
 _PICTURED_TABLE: Final = re.compile(r"attribut|mapping", re.IGNORECASE)
 _TABLE_REMEDY: Final = (
@@ -102,7 +106,7 @@ def refuse_without_table(tutorial: Tutorial) -> TutorialRefused:
         return TutorialRefused(
             f"the attributes are shown as a screenshot ({plain(pictures[0])[:60]}), not as a table", _TABLE_REMEDY
         )
-    pointer = next((sentence for sentence in tutorial.sentences if _POINTER.search(sentence.text)), None)
+    pointer = _pointer(tutorial)
     if pointer is not None and len(tutorial.text) < 12_000:
         return TutorialRefused(
             f"the tutorial has no attribute table and points elsewhere (line {pointer.line}: {pointer.text[:160]})",
@@ -113,6 +117,16 @@ def refuse_without_table(tutorial: Tutorial) -> TutorialRefused:
             "this is no provisioning tutorial", "Give the Markdown file of an Entra gallery provisioning tutorial"
         )
     return TutorialRefused("the tutorial has no table of user attributes", _TABLE_REMEDY)
+
+
+def _pointer(tutorial: Tutorial) -> Sentence | None:
+    """Where a page without a table sends its reader: another tutorial by name, else a sentence that sounds like it."""
+    for number, line in enumerate(tutorial.lines, start=1):
+        found = _OTHER_TUTORIAL.search(line)
+        if found:
+            return Sentence(line=number, text=f"{plain(found.group(1))}, {found.group(2).rpartition('/')[2]}.md")
+    sentences = (sentence for sentence in tutorial.sentences if not _NO_POINTER.search(sentence.text))
+    return next((sentence for sentence in sentences if _POINTER.search(sentence.text)), None)
 
 
 def _shows_table(text: str, name: str) -> bool:
@@ -135,6 +149,10 @@ def _is_inbound(tutorial: Tutorial) -> bool:
 
 
 def _speaks_no_scim(tutorial: Tutorial) -> bool:
+    if re.search(r"\bsoap\b", tutorial.text, re.IGNORECASE) and not re.search(
+        r"\bscim\b", tutorial.text, re.IGNORECASE
+    ):
+        return True
     if _SCIM.search(tutorial.text):
         return _NOT_SCIM.search(tutorial.text) is not None and "tenant url" not in tutorial.text.casefold()
     asks_password = _PASSWORD.search(tutorial.text) is not None and "password" in tutorial.text.casefold()

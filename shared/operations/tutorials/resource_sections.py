@@ -11,9 +11,11 @@ from shared.config.profile import CORE_GROUP, CORE_USER, AttributeType, Mutabili
 from shared.operations.tutorials.default_mappings import group_mappings, user_mappings
 from shared.operations.tutorials.drafting import Draft
 from shared.operations.tutorials.facts import FactKind
+from shared.operations.tutorials.naming import last_name, named_paths
 from shared.operations.tutorials.refusals import TutorialRefused
 from shared.operations.tutorials.rows import DIVISION, Attributes, TableAttribute
 from shared.rules.attribute_paths import parse_path
+from shared.rules.source_attributes import is_user_attribute
 
 _USER_ORDER: Final = ("userName", "externalId", 'emails[type eq "work"].value')
 _GROUP_ORDER: Final = ("displayName", "externalId")
@@ -25,26 +27,44 @@ _RIGHT: Final = re.compile(r"admin|superuser|owner", re.IGNORECASE)
 class _Match:
     target: str
     rule: dict[str, str]
-    assumed: bool
+    line: int
+    """Where it is said; 0: assumed."""
+    marked: bool = False
+    """Whether the table marks it as filterable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wording:
+    """What sentences say about finding existing ones."""
+
+    blocked: frozenset[str] = frozenset()
+    """What cannot be filtered, in lower case."""
+    matched: tuple[str, ...] = ()
+    """Paths that are called matching attributes."""
+    line: int = 0
+    """Where they are."""
 
 
 def users_section(draft: Draft) -> tuple[dict[str, Any], tuple[str, ...]]:
     """`users`, and the required attributes that a person must map. Raises `TutorialRefused` without a match key."""
-    table = _with_create_only(draft)
+    table = _with_required(draft, _with_added_sources(draft, _with_create_only(draft)))
     required = frozenset(row.path.casefold() for row in table.attributes if row.required) | {"username"}
     mappings, unmapped = user_mappings(table, required=required)
-    match = _match(table, order=_USER_ORDER, mappings=mappings, blocked=_blocked(draft))
+    wording = _wording(draft, table, groups=False)
+    match = _match(table, order=_USER_ORDER, mappings=mappings, wording=wording)
     if match is None:
         raise TutorialRefused(
             "the table has no attribute by which existing accounts can be found",
             "Add a row such as |userName|String| to a copy of the tutorial and import that",
         )
     users: dict[str, Any] = {"endpoint": "/Users", "schema_urn": CORE_USER, **_actions(draft, table)}
+    users |= _most_objects(draft, groups=False)
     _say_marks(draft, table, match=match)
-    _prove_match(draft, "users.matching", table, match=match)
+    _prove_match(draft, "users.matching", match=match)
     users["attributes_evidence"] = draft.table_source(table.attributes[0].line)
     users["attributes"] = [
-        _attribute(row, required=required, match=match, roles=draft.findings.roles.allowed) for row in table.attributes
+        {**_attribute(row, required=required, match=match, roles=draft.findings.roles.allowed), **_format(draft, row)}
+        for row in table.attributes
     ]
     users["attributes"] += _optional_attributes(table)
     users |= _repairs(table)
@@ -55,6 +75,7 @@ def users_section(draft: Draft) -> tuple[dict[str, Any], tuple[str, ...]]:
         "source": "Entra's default mapping for the attributes of the table",
         "note": "externalId from objectId is ours: mailNickname can change",
     }
+    _say_unmapped(draft, table, mapped={mapping["target"] for mapping in mappings})
     for path in unmapped:
         draft.say(FactKind.MAPPING, f"{path} is required and has no default mapping: map it in provisioning.yaml")
     return users, unmapped
@@ -67,7 +88,8 @@ def groups_section(draft: Draft) -> dict[str, Any]:
         _say_no_groups(draft)
         return {}
     mappings = group_mappings(table)
-    match = _match(table, order=_GROUP_ORDER, mappings=mappings, blocked=frozenset())
+    wording = _wording(draft, table, groups=True)
+    match = _match(table, order=_GROUP_ORDER, mappings=mappings, wording=wording)
     if match is None:
         draft.say(FactKind.GROUPS, "nothing in the table to find groups by; not provisioned", table.attributes[0].line)
         return {}
@@ -82,8 +104,11 @@ def groups_section(draft: Draft) -> dict[str, Any]:
             for key in keys:
                 draft.prove(f"groups.{key}", line)
     draft.say(FactKind.GROUPS, "provisioned with their members", table.attributes[0].line)
-    _prove_match(draft, "groups.matching", table, match=match)
-    required = frozenset({match.target.casefold()})
+    groups |= _most_objects(draft, groups=True)
+    _prove_match(draft, "groups.matching", match=match)
+    required = _required_of_groups(table, mapped={mapping["target"] for mapping in mappings}) | {
+        match.target.casefold()
+    }
     groups |= {"disable": False, "lookup_without": ["members"]}
     groups["attributes_evidence"] = draft.table_source(table.attributes[0].line)
     groups["attributes"] = [_attribute(row, required=required, match=match, roles=()) for row in table.attributes]
@@ -104,28 +129,75 @@ def _say_no_groups(draft: Draft) -> None:
         draft.say(FactKind.GROUPS, "unsupported: neither a capability nor a table of attributes names them")
 
 
+def _required_of_groups(table: Attributes, *, mapped: set[str]) -> frozenset[str]:
+    """What the table marks and a mapping fills. Members are left out: a group may have none."""
+    return frozenset(
+        row.path.casefold()
+        for row in table.attributes
+        if row.required and row.path in mapped and row.type is not AttributeType.REFERENCE
+    )
+
+
+def _most_objects(draft: Draft, *, groups: bool) -> dict[str, int]:
+    most = next((each for each in draft.findings.most_objects if each.groups == groups), None)
+    if most is None:
+        return {}
+    draft.prove(f"{'groups' if groups else 'users'}.max_objects", most.line)
+    return {"max_objects": most.amount}
+
+
 def _actions(draft: Draft, table: Attributes) -> dict[str, Any]:
+    actions: dict[str, Any] = {}
+    line = draft.findings.no_create_line
+    if line:
+        draft.say(FactKind.ACTIONS, "accounts are not created: the capabilities do not name it", line)
+        draft.prove("users.create", line, note="say create: true if the vendor creates accounts")
+        actions = {"create": False}
     active = table.find("active")
     if active is None:
         draft.say(FactKind.ACTIONS, "no attribute active: accounts can be deleted, not disabled")
         draft.prove("users.disable", 0, note="the table has no attribute active")
-        return {"disable": False}
+        return {**actions, "disable": False}
     draft.say(FactKind.ACTIONS, "accounts are disabled with active; whether DELETE works is not said", active.line)
     draft.prove("users.delete", 0, note="accounts are disabled; say delete: true if the vendor deletes")
-    return {"delete": False}
+    return {**actions, "delete": False}
+
+
+def _with_required(draft: Draft, table: Attributes) -> Attributes:
+    """The table with what a list calls required."""
+    named = {path for name, _ in draft.findings.required_names for path in named_paths(table, name)}
+    rows = tuple(replace(row, required=True) if row.path in named else row for row in table.attributes)
+    return replace(table, attributes=rows)
+
+
+def _with_added_sources(draft: Draft, table: Attributes) -> Attributes:
+    """The table with the sources of the mappings that the reader is told to add."""
+    sources: dict[str, str] = {}
+    for added in draft.findings.added_mappings:
+        row = table.find(added.target)
+        usable = row is not None and is_user_attribute(added.source)
+        if row is not None and usable:
+            sources[row.path] = added.source
+        told = f"{added.target} from {added.source}" + ("" if usable else ", which is left to you")
+        draft.say(FactKind.MAPPING, f"to be added, the tutorial says: {told}", added.line)
+        if added.default:
+            draft.say(FactKind.MAPPING, f"default of {added.target}, to be set by you: {added.default}", added.line)
+    rows = tuple(replace(row, source=sources.get(row.path, row.source)) for row in table.attributes)
+    return replace(table, attributes=rows)
 
 
 def _with_create_only(draft: Draft) -> Attributes:
     """The table with what sentences say about attributes that cannot be changed later."""
     table = draft.findings.users
     named: set[str] = set()
-    for sentence in draft.findings.create_only:
-        words = set(re.findall(r"[\w.]+", sentence.text.casefold()))
-        hits = [row.path for row in table.attributes if _last_name(row).casefold() in words]
+    for sentence, previous in draft.findings.create_only:
+        words = set(re.findall(r"[\w.]+", previous.casefold()))
+        before = [row.path for row in table.attributes if last_name(row.path).casefold() in words]
+        hits = named_paths(table, sentence.text) or before
         named.update(hits)
         if not hits:
             names = ", ".join(re.findall(r"\*\*([^*]{1,40})\*\*", draft.findings.tutorial.lines[sentence.line - 1]))
-            told = f"{names or 'something'}, which is not in the table: {sentence.text[:200]}"
+            told = f"{names or 'something'}, which is not in the table: {previous} {sentence.text}"[:240]
             draft.say(FactKind.CREATE_ONLY, told, sentence.line)
     rows = tuple(
         replace(row, mutability=Mutability.CREATE_ONLY) if row.path in named else row for row in table.attributes
@@ -136,44 +208,66 @@ def _with_create_only(draft: Draft) -> Attributes:
     return replace(table, attributes=rows)
 
 
-def _last_name(row: TableAttribute) -> str:
-    path = parse_path(row.path)
-    return path.sub if path.sub and path.sub != "value" else path.name
-
-
-def _blocked(draft: Draft) -> frozenset[str]:
-    """What sentences say cannot be filtered, in lower case."""
-    for name, line in draft.findings.unfilterable:
+def _wording(draft: Draft, table: Attributes, *, groups: bool) -> _Wording:
+    unfilterable = () if groups else draft.findings.unfilterable
+    for name, line in unfilterable:
         draft.say(FactKind.FILTERABLE, f"not by {name}", line)
-    return frozenset(name.casefold() for name, _ in draft.findings.unfilterable)
+    blocked = frozenset(name.casefold() for name, _ in unfilterable)
+    for said in draft.findings.matched_by:
+        matched = named_paths(table, said.names)
+        if said.groups == groups and matched:
+            draft.say(FactKind.FILTERABLE, f"{'groups' if groups else 'accounts'} match by {matched[0]}", said.line)
+            return _Wording(blocked=blocked, matched=matched, line=said.line)
+    return _Wording(blocked=blocked)
 
 
 def _match(
-    table: Attributes, *, order: tuple[str, ...], mappings: Iterable[dict[str, Any]], blocked: frozenset[str]
+    table: Attributes, *, order: tuple[str, ...], mappings: Iterable[dict[str, Any]], wording: _Wording
 ) -> _Match | None:
-    """How existing ones are found: by what the table marks, else by the usual attribute, which is an assumption."""
+    """How existing ones are found: by what the table marks, by what a sentence says, else by the usual attribute."""
     mapped = {mapping["target"] for mapping in mappings if "none" not in mapping and "computed" not in mapping}
     rows = [row for row in table.attributes if row.path in mapped and row.type is AttributeType.STRING]
     rows.sort(key=lambda row: order.index(row.path) if row.path in order else len(order))
-    marked = [row for row in rows if row.filterable and row.path.casefold() not in blocked]
+    said = [row for row in rows if row.path in wording.matched]
+    marked = [row for row in rows if row.filterable and row.path.casefold() not in wording.blocked]
     if marked:
-        return _Match(target=marked[0].path, rule={"target": marked[0].path, "by": "filter"}, assumed=False)
-    known = [row for row in rows if row.path in order] or rows[:1]
+        row = next((row for row in said if row in marked), marked[0])
+        return _Match(target=row.path, rule={"target": row.path, "by": "filter"}, line=row.line, marked=True)
+    known = said or [row for row in rows if row.path in order] or rows[:1]
     if not known:
         return None
-    free = [row for row in known if row.path.casefold() not in blocked]
+    line = wording.line if said else 0
+    free = [row for row in known if row.path.casefold() not in wording.blocked]
     if table.filters_marked or not free:
-        return _Match(target=known[0].path, rule={"target": known[0].path, "by": "list"}, assumed=True)
+        return _Match(target=known[0].path, rule={"target": known[0].path, "by": "list"}, line=line)
     rule = {"target": free[0].path, "by": "filter", "fallback": "list"}
-    return _Match(target=free[0].path, rule=rule, assumed=True)
+    return _Match(target=free[0].path, rule=rule, line=line)
 
 
-def _prove_match(draft: Draft, key: str, table: Attributes, *, match: _Match) -> None:
-    row = table.find(match.target)
-    if row is not None and not match.assumed:
-        draft.prove(key, row.line)
-    else:
-        draft.prove(key, 0, note="what can be filtered is not published")
+def _prove_match(draft: Draft, key: str, *, match: _Match) -> None:
+    draft.prove(key, match.line, note="" if match.marked else "what can be filtered is not published")
+
+
+def _say_unmapped(draft: Draft, table: Attributes, *, mapped: set[str]) -> None:
+    left = [
+        row.path for row in table.attributes if row.path not in mapped and row.mutability is not Mutability.READ_ONLY
+    ]
+    if left:
+        draft.say(FactKind.MAPPING, f"no default mapping, map in provisioning.yaml what is wanted: {', '.join(left)}")
+
+
+def _format(draft: Draft, row: TableAttribute) -> dict[str, str]:
+    """The form of countries and telephone numbers where the text asks for one."""
+    if row.type is not AttributeType.STRING:
+        return {}
+    country, phone = draft.findings.country_code_line, draft.findings.phone_format_line
+    if country and last_name(row.path) == "country":
+        draft.say(FactKind.MAPPING, f"{row.path} is a code of two letters; any other value is left out", country)
+        return {"format": "country_code"}
+    if phone and last_name(row.path) == "phoneNumbers":
+        draft.say(FactKind.MAPPING, f"{row.path} is written as E.164; what cannot be is left out", phone)
+        return {"format": "e164"}
+    return {}
 
 
 def _say_marks(draft: Draft, table: Attributes, *, match: _Match) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from shared.config.profile import AttributeType, Mutability
 from shared.operations.tutorials.paths import MULTI_VALUED, printed_text, read_path
 from shared.operations.tutorials.tables import AttributeTable, Column, TableRow
-from shared.rules.attribute_paths import parse_path
+from shared.rules.attribute_paths import AttributePath, parse_path
 
 _TYPES: Final = {
     **{kind.value.casefold(): kind for kind in AttributeType},
@@ -37,6 +37,22 @@ _CREATE_ONLY: Final = re.compile(
 )
 _READ_ONLY: Final = re.compile(r"read[- ]?only", re.IGNORECASE)
 _UNMAPPED: Final = re.compile(r"(?:not|n't)\s+mapped\s+by\s+default", re.IGNORECASE)
+_TEXTS: Final = frozenset(
+    [
+        "username",
+        "externalid",
+        "displayname",
+        "nickname",
+        "profileurl",
+        "title",
+        "usertype",
+        "preferredlanguage",
+        "locale",
+        "timezone",
+    ]
+)
+_OF_TEXTS: Final = frozenset({"name", "emails", "phonenumbers", "ims", "photos", "addresses"})
+"""Core attributes whose parts are texts, `primary` apart."""
 _SET_BY_VENDOR: Final = frozenset({"id", "meta", "schemas"})
 DIVISION: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:division"
 
@@ -212,9 +228,15 @@ def _natural_type(path: str) -> AttributeType | None:
     parsed = parse_path(path)
     if path.casefold() == "active":
         return AttributeType.BOOLEAN
+    if parsed.urn is None and (path.casefold() in _TEXTS or _is_text_part(parsed)):
+        return AttributeType.STRING
     if path.casefold() == "members" or (parsed.name.casefold() == "manager" and parsed.sub is None):
         return AttributeType.REFERENCE
     return AttributeType.COMPLEX if path.casefold() in {"roles", "groups", "entitlements"} else None
+
+
+def _is_text_part(path: AttributePath) -> bool:
+    return path.name.casefold() in _OF_TEXTS and path.sub is not None and path.sub.casefold() != "primary"
 
 
 def _mutability(note: str, path: str) -> Mutability:

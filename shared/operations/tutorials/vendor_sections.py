@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shared.config.protocol import AuthType
 from shared.operations.tutorials.drafting import Draft
 from shared.operations.tutorials.facts import FactKind
 
@@ -12,12 +13,19 @@ _GALLERY_ONLY: Final = (
     "OAuth authorization code, which works in Entra's gallery only: ask the vendor for a token or an OAuth client"
 )
 
+_ENCODED: Final = (
+    "the token is client id:client secret as Base64, which is what HTTP Basic sends: "
+    "should bearer be refused, try basic"
+)
+
 
 def base_url_section(draft: Draft) -> dict[str, Any]:
     """`base_url`: choices, a template, a fixed URL, or nothing."""
     endpoint = draft.findings.endpoint
     for line, problem in endpoint.refused:
         draft.say(FactKind.ADDRESS, problem, line)
+    for other in endpoint.others:
+        draft.say(FactKind.ADDRESS, f"also printed: {other.url}", other.line)
     if endpoint.flagged:
         draft.say(FactKind.ADDRESS, "Entra's flag for RFC-conforming PATCH is left out; that is the default here")
     if endpoint.choices:
@@ -46,12 +54,24 @@ def authentication_section(draft: Draft) -> dict[str, Any]:
     draft.prove("auth", found.line)
     if found.authorization_code:
         draft.say(FactKind.AUTHENTICATION, _GALLERY_ONLY, found.authorization_code)
-    if draft.findings.lifetime is None:
-        return {"auth": kinds}
-    days, line = draft.findings.lifetime
-    draft.say(FactKind.SECRET_LIFETIME, f"{days} days; say expires_on to be warned", line)
-    draft.prove("credentials.lifetime_days", line)
-    return {"auth": kinds, "credentials": {"lifetime_days": days}}
+    if found.encoded_line:
+        draft.say(FactKind.AUTHENTICATION, _ENCODED, found.encoded_line)
+    credentials = _credentials(draft)
+    return {"auth": kinds, "credentials": credentials} if credentials else {"auth": kinds}
+
+
+def _credentials(draft: Draft) -> dict[str, Any]:
+    findings = draft.findings
+    credentials: dict[str, Any] = {}
+    if findings.token_endpoint is not None and AuthType.OAUTH2_CLIENT_CREDENTIALS in findings.authentication.kinds:
+        credentials["token_url"], line = findings.token_endpoint
+        draft.say(FactKind.AUTHENTICATION, f"tokens come from {credentials['token_url']}", line)
+        draft.prove("credentials.token_url", line)
+    if findings.lifetime is not None:
+        credentials["lifetime_days"], line = findings.lifetime
+        draft.say(FactKind.SECRET_LIFETIME, f"{findings.lifetime[0]} days; say expires_on to be warned", line)
+        draft.prove("credentials.lifetime_days", line)
+    return credentials
 
 
 def roles_section(draft: Draft) -> dict[str, Any]:

@@ -94,12 +94,16 @@ def lower_invariant(text: str) -> str:
 
 def lowered(text: str, rules: CasingRules) -> str:
     """Answer the text in lower case, with as many characters as before."""
+    if text.isascii() and rules is not CasingRules.TURKIC:
+        return text.lower()
     special = _DOWN[rules]
     return "".join(special.get(c) or _single(c.lower(), c) for c in text)
 
 
 def uppered(text: str, rules: CasingRules) -> str:
     """Answer the text in upper case, with as many characters as before."""
+    if text.isascii() and rules is not CasingRules.TURKIC:
+        return text.upper()
     special = _UP[rules]
     return "".join(special.get(c) or _upper_character(c) for c in text)
 
