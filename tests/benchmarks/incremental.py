@@ -9,6 +9,7 @@ that holds elsewhere.
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import tempfile
 from collections import Counter
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.composition import Services
-from shared.provisioning.accounts import ACCOUNTS, AccountState, write_columns
+from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind, account_key, write_columns
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queue_names import queue_name
 from shared.storage.tables import Operation
@@ -108,25 +109,30 @@ async def _one_sync(services: Services) -> dict[str, float]:
 
 
 async def _mark_applied(services: Services) -> None:
-    """What the consumers would have done: every row applied, every message gone."""
+    """What top-up and consumers would have done: lists taken up, every row applied, every message gone."""
     config = services.applications[APPLICATION].config_hash
-    pages = services.tables.query(ACCOUNTS, APPLICATION, first="user:", before="user;", select=("wanted",))
-    async for page in pages:
-        operations = [
-            Operation.merge(
-                row.key,
-                write_columns(
-                    applied=row.values["wanted"],
-                    tried=row.values["wanted"],
-                    pending=False,
-                    config=config,
-                    state=AccountState.IN_SYNC,
-                    target_id=row.key,
-                ),
-            )
-            for row in page
-        ]
-        await services.tables.commit_all(DurableWrite.SAVE, ACCOUNTS, APPLICATION, operations)
+
+    def applied(key: str, wanted: str) -> dict[str, Any]:
+        return write_columns(
+            wanted=wanted,
+            applied=wanted,
+            tried=wanted,
+            pending=False,
+            config=config,
+            state=AccountState.IN_SYNC,
+            target_id=key,
+        )
+
+    tables = services.tables
+    async for page in tables.query(ACCOUNTS, APPLICATION, first="user:", before="user;", select=("wanted",)):
+        merged = [Operation.merge(row.key, applied(row.key, row.text("wanted"))) for row in page]
+        await tables.commit_all(DurableWrite.SAVE, ACCOUNTS, APPLICATION, merged)
+    known = {row.key for row in await tables.read_range(ACCOUNTS, APPLICATION, first="user:", before="user;")}
+    for listed in await tables.read_range(ACCOUNTS, APPLICATION, first="raise:", before="raise;"):
+        wanted = listed.key.split(":")[1]
+        keys = {account_key(ResourceKind.USER, user_id) for user_id in json.loads(listed.text("ids"))} - known
+        inserted = [Operation.insert(key, applied(key, wanted)) for key in sorted(keys)]
+        await tables.commit_all(DurableWrite.TAKE_UP, ACCOUNTS, APPLICATION, [*inserted, Operation.delete(listed.key)])
     for first in (True, False):
         await _queue_client(services, first=first).clear_messages()
 
