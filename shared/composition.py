@@ -245,6 +245,7 @@ class Services:
         from shared.provisioning.matching import Matcher
         from shared.provisioning.names import Names
         from shared.provisioning.reconcile import Reconciler, Timing
+        from shared.provisioning.references import References
 
         listing = Listing(tables=self.tables, states=self.states, client_of=self.client_of, clock=self.clock)
         matcher = Matcher(client_of=self.client_of, rows=self.rows, listing=listing)
@@ -279,6 +280,7 @@ class Services:
             exporter=Exporter(self.client_of),
             failures=failures,
             names=names,
+            references=References(rows=self.rows, tables=self.tables, queues=self.queues, clock=self.clock),
             queues=self.queues,
             clock=self.clock,
             new_id=new_id,

@@ -49,9 +49,12 @@ async def report_application(
     listed = await lists.count(application.name)
     counts: Counter[str] = Counter({AccountState.PENDING: listed})
     pending = listed
-    pages = tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("state", "pending"))
+    pages = tables.query(
+        ACCOUNTS, application.name, first="user:", before="user;", select=("state", "pending", "wanted")
+    )
     async for page in pages:
-        counts.update(str(row.values.get("state") or AccountState.PENDING) for row in page)
+        # A row without a number was never raised: it only says that others refer to it.
+        counts.update(str(row.values.get("state") or AccountState.PENDING) for row in page if row.values.get("wanted"))
         pending += sum(bool(row.values.get("pending")) for row in page)
     return ApplicationReport(
         name=application.name,

@@ -92,7 +92,7 @@ class AccountRows:
             lease_until=request.until,
             intent=request.intent,
             intent_at=request.at,
-            **({"target_id": request.claim, "linked_at": request.at, "sent": None} if request.claim else {}),
+            **_claimed(account, request),
         )
         operations = [
             Operation.merge(account.key, columns, etag=account.etag),
@@ -141,9 +141,14 @@ class AccountRows:
         except StorageConflict:
             return
 
-    async def save_nothing(self, account: Account, *, state: AccountState, config: str, entry: LogEntry) -> None:
+    async def save_nothing(
+        self, account: Account, *, state: AccountState, config: str, entry: LogEntry, references: str = ""
+    ) -> None:
         """Step 23: the plan is empty. Raises RowMoved."""
         columns = write_columns(
+            references=references,
+            recheck=None,
+            waking=False,
             applied=account.wanted,
             tried=account.wanted,
             pending=False,
@@ -175,7 +180,7 @@ class AccountRows:
         operations = [
             Operation.merge(
                 account.key,
-                write_columns(target_id=target_id, linked_at=now, sent=None, intent=intent),
+                write_columns(target_id=target_id, linked_at=now, sent=None, intent=intent, waking=account.referred),
                 etag=account.etag,
             ),
             Operation.insert(target_key(account.kind, target_id), {"account": account.key}),
@@ -226,6 +231,10 @@ class AccountRows:
             values = {**write_columns(lease_token=None, lease_until=None), **columns}
             if "applied" in columns:
                 values["pending"] = current.wanted != columns["applied"]
+                # Told of another link since: what was saved about references may be old already.
+                values["recheck"] = current.recheck if current.recheck != leased.recheck else ""
+            if link and current.referred:
+                values["waking"] = True
             operations = [Operation.merge(current.key, values, etag=current.etag), entry.operation()]
             operations += self._index_operations(current, closes_intent=closes_intent, link=link, unlink=unlink)
             if values.get("staged") == "" and current.staged:
@@ -241,7 +250,12 @@ class AccountRows:
                 current = newer
                 continue
             return replace(
-                current, etag=etags[current.key], lease_token="", pending=bool(values.get("pending", current.pending))
+                current,
+                etag=etags[current.key],
+                lease_token="",
+                pending=bool(values.get("pending", current.pending)),
+                waking=bool(values.get("waking", current.waking)),
+                target_id=str(values.get("target_id", current.target_id)),
             )
         return None
 
@@ -327,15 +341,19 @@ def _reservation_operations(account: Account, matching: str) -> list[Operation]:
     return operations
 
 
+def _claimed(account: Account, request: LeaseRequest) -> dict[str, Any]:
+    """What taking an existing account over changes; whoever refers to ours is to be told."""
+    if not request.claim:
+        return {}
+    return {"target_id": request.claim, "linked_at": request.at, "sent": None, "waking": account.referred}
+
+
 def _leased(account: Account, request: LeaseRequest) -> Account:
-    claimed: dict[str, Any] = (
-        {"target_id": request.claim, "linked_at": request.at, "sent": None} if request.claim else {}
-    )
     return replace(
         account,
         lease_token=request.token,
         lease_until=request.until,
         intent=request.intent,
         intent_at=request.at,
-        **claimed,
+        **_claimed(account, request),
     )

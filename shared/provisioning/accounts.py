@@ -9,6 +9,7 @@ Rows of an application (`accounts` / application):
     user:<source id>              the account row
     target:user:<target id>       who owns an account at the vendor (never two rows, protocol H8)
     match:user:<hash of value>    an open create or rename reserves the value (protocol H12)
+    refers:<source id>:<row key>  whose row refers to whom (a manager), so that a late account wakes who waits for it
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
@@ -106,6 +107,14 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One reference of an account: who is meant, and the id of their account; empty: awaited."""
+
+    source_id: str
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One account row as read. Empty text means absent, as in storage."""
 
@@ -140,6 +149,14 @@ class Account:
     lease_until: datetime | None = None
     intent: Intent | None = None
     intent_at: datetime | None = None
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """Target path -> who is referred to, as last saved."""
+    recheck: str = ""
+    """`wanted` that somebody's new link raised this row to: what it refers to is read again."""
+    referred: bool = False
+    """Others refer to this account: they are told when it gets a link (protocol T7)."""
+    waking: bool = False
+    """The account got its link, and whoever refers to it may not have been told yet."""
     staged: str = ""
     permit: str = ""
     rejected: str = ""
@@ -177,6 +194,11 @@ def target_key(kind: ResourceKind, target_id: str) -> str:
 def match_key(kind: ResourceKind, value: str) -> str:
     """The row key that reserves a matching value; folded, because vendors compare names without case."""
     return f"match:{kind}:{hashlib.sha256(value.casefold().encode()).hexdigest()[:40]}"
+
+
+def refers_key(source_id: str, by: str) -> str:
+    """The row key that says: the row `by` refers to this source."""
+    return f"refers:{source_id}:{by}"
 
 
 def make_number(epoch: int, n: int) -> Number:
@@ -228,6 +250,10 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         lease_until=instant("lease_until"),
         intent=Intent.decode(text("intent")),
         intent_at=instant("intent_at"),
+        references=_read_references(text("references")),
+        recheck=text("recheck"),
+        referred=bool(values.get("referred", False)),
+        waking=bool(values.get("waking", False)),
         staged=text("staged"),
         permit=text("permit"),
         rejected=text("rejected"),
@@ -246,6 +272,24 @@ def _read_sent(text: str) -> Mapping[str, JSON] | None:
 def _read_state(text: str) -> AccountState:
     """The state; one that only another version knows is pending: the row's numbers say what is left to do."""
     return AccountState(text) if text in frozenset(AccountState) else AccountState.PENDING
+
+
+def _read_references(text: str) -> dict[str, Reference]:
+    """What another version wrote, or somebody edited, is nothing known: it is resolved again."""
+    try:
+        return {
+            path: Reference(source_id=str(source_id), target_id=str(target_id))
+            for path, (source_id, target_id) in (json.loads(text) if text else {}).items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def encode_references(references: Mapping[str, Reference]) -> str:
+    """Write references as the column holds them; none is the empty value."""
+    if not references:
+        return ""
+    return json.dumps({path: [entry.source_id, entry.target_id] for path, entry in sorted(references.items())})
 
 
 class SentTooLong(ValueError):

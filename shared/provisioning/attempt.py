@@ -10,10 +10,11 @@ from typing import Any
 
 from shared.config.applications import Application
 from shared.directory.mirror import Assignment, UserFacts
-from shared.provisioning.accounts import Account
+from shared.provisioning.accounts import Account, Reference
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, modified_properties
 from shared.provisioning.standing import Standing
+from shared.rules.mapping import MappedAccount
 from shared.scim.answers import Answer
 from shared.scim.error_catalogue import ERROR_CATALOGUE, ErrorCode
 
@@ -69,6 +70,10 @@ class Attempt:
     plan: Plan | None = None
     hit: Mapping[str, Any] | None = None
     """The existing account that is adopted, as it was just read."""
+    mapped: MappedAccount | None = None
+    """The source as an active account, once it was mapped."""
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """Whom the account refers to, as far as their accounts exist."""
     reasserts_early: bool = False
     """A leaver's re-assert before grace is over: a late write may still land behind it (protocol H7)."""
     lease_ends: float = 0.0

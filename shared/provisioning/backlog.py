@@ -60,6 +60,7 @@ _COLUMNS = (
     "staged",
     "permit",
     "rejected",
+    "waking",
 )
 
 
@@ -87,12 +88,12 @@ def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
     """Whether a row needs a message that it does not have. Pure (protocol T2, step 37).
 
     Due are: rows never queued, rows queued so long ago that the message must be lost, open intents past grace, rows
-    applied with another configuration, escrowed rows whose time has come. Not due: rows held or staged for the guard,
-    leased rows, rows that wait for their next attempt.
+    applied with another configuration, escrowed rows whose time has come, linked rows whose reports were not told. Not
+    due: rows held or staged for the guard, leased rows, rows that wait for their next attempt.
     """
     reconfigured = bool(account.wanted) and account.config != rules.config
     in_doubt = account.is_in_doubt(now)
-    if not (account.pending or in_doubt or reconfigured) or account.is_leased(now):
+    if not (account.pending or in_doubt or reconfigured or account.waking) or account.is_leased(now):
         return Due.NOT
     if account.is_held() or (account.staged and not account.permit):
         return Due.NOT
@@ -184,7 +185,7 @@ class Backlog:
             sweep_after=self._sweep_after,
             resumed_at=state.resumed_at,
         )
-        condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}'"
+        condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}' or waking eq true"
         last, queued = cursor, 0
         pages = self._tables.query(
             ACCOUNTS,

@@ -298,7 +298,7 @@ def _counted(guard: Guard, now: datetime, count: int) -> Guard:
 
 def _release_operations(account: Account, *, permitted: bool, queued_at: datetime | None) -> list[Operation]:
     columns = write_columns(
-        wanted=released_number(account.staged),
+        wanted=released_number(account.wanted),
         pending=True,
         queued_at=queued_at,
         staged=None,

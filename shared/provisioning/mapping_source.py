@@ -7,6 +7,7 @@ import uuid
 
 from shared.clock import Clock
 from shared.config.applications import Application
+from shared.config.profile import AttributeType
 from shared.directory.mirror import UserFacts
 from shared.rules.expressions import AppRole, EvaluationContext
 from shared.rules.mapping import CompiledMappings, MappedAccount, compile_mappings, map_account
@@ -24,11 +25,19 @@ class SourceMapper:
         self, application: Application, facts: UserFacts, *, roles: tuple[AppRole, ...], soft_deleted: bool
     ) -> MappedAccount:
         """The account the user should have at the application. Raises InvalidData."""
-        compiled = self._compiled.get(application.name)
-        if compiled is None:
-            compiled = self._compiled[application.name] = compile_mappings(application.users, application.roles)
+        compiled = self._mappings(application)
         context = EvaluationContext(
             now=self._clock.now(), random=self._random, new_guid=lambda: str(uuid.uuid4()), roles=roles
         )
         properties = {**facts.user.attributes, "id": facts.user.id} if facts.user else {}
         return map_account(compiled, properties, context=context, soft_deleted=soft_deleted)
+
+    def has_references(self, application: Application) -> bool:
+        """Whether accounts of the application refer to one another."""
+        return any(step.attribute.type is AttributeType.REFERENCE for step in self._mappings(application).steps)
+
+    def _mappings(self, application: Application) -> CompiledMappings:
+        compiled = self._compiled.get(application.name)
+        if compiled is None:
+            compiled = self._compiled[application.name] = compile_mappings(application.users, application.roles)
+        return compiled

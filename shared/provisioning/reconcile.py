@@ -9,7 +9,7 @@ is a method, every durable write is in `account_rows`, everything between them t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +25,10 @@ from shared.provisioning.accounts import (
     AccountState,
     Intent,
     IntentKind,
+    Reference,
     ResourceKind,
     SentTooLong,
+    encode_references,
     encode_sent,
     write_columns,
 )
@@ -39,9 +41,11 @@ from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.names import Names
 from shared.provisioning.planning import Plan, ProvisioningAction, plan_account
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
+from shared.provisioning.references import References, apply_references
 from shared.provisioning.retrying import is_due
 from shared.provisioning.standing import Standing, judge_standing, needs_groups
 from shared.rules.failures import InvalidData
+from shared.rules.mapping import MappedAccount
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
@@ -81,6 +85,7 @@ class Reconciler:
     exporter: Exporter
     failures: Failures
     names: Names
+    references: References
     queues: Queues
     clock: Clock
     new_id: Callable[[], str]
@@ -152,11 +157,17 @@ class Reconciler:
         early = self._check_row(attempt)
         if early is not None:
             return early
+        if account.waking:
+            await self.references.wake(account)
+            if not self._is_due(attempt):
+                await self.references.forget_waking(account)
+                return Outcome(kind=OutcomeKind.DONE, reason="woken")
         outcome = await self._import(attempt)
         if outcome is not None:
             return outcome
         if account.intent is not None and account.intent.kind is IntentKind.CREATE and not account.target_id:
             return await self._resolve_create(attempt)
+        await self._resolve_references(attempt)
         refused = self._plan(attempt)
         if refused is not None:
             return await refused
@@ -176,9 +187,8 @@ class Reconciler:
     def _check_row(self, attempt: Attempt) -> Outcome | None:
         """Steps 18 and 19: is there anything to do, and may it be done now?"""
         account, now = attempt.account, attempt.now
-        reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
         in_doubt = account.is_in_doubt(now)
-        if not (account.pending or in_doubt or reconfigured):
+        if not (self._is_due(attempt) or account.waking):
             return Outcome(kind=OutcomeKind.ENDED, reason="nothing_pending")
         if account.is_leased(now):
             assert account.lease_until is not None
@@ -191,6 +201,12 @@ class Reconciler:
         if in_doubt and self._grace_left_s(attempt) > 0 and not account.target_id:
             return self._wait_for_grace(attempt)
         return None
+
+    def _is_due(self, attempt: Attempt) -> bool:
+        """Whether the row waits for an attempt: raised, in doubt, or applied with another configuration."""
+        account = attempt.account
+        reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
+        return account.pending or account.is_in_doubt(attempt.now) or reconfigured
 
     def _grace_left_s(self, attempt: Attempt) -> float:
         """Seconds in which a write of this account may still land behind our back."""
@@ -249,6 +265,29 @@ class Reconciler:
                 return await self.failures.escrow_match(attempt, found)
         return None
 
+    async def _resolve_references(self, attempt: Attempt) -> None:
+        """Who this account refers to, by the ids of their accounts; one that does not exist yet is awaited (T7)."""
+        assert attempt.standing is not None
+        if not attempt.standing.is_active or not self.mapper.has_references(attempt.application):
+            return
+        try:
+            attempt.mapped = self.mapper.map_user(
+                attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=False
+            )
+        except InvalidData:
+            return  # the plan meets the same, and says so on the row
+        attempt.references = await self.references.resolve(attempt.account, attempt.mapped.references)
+
+    def _map(self, attempt: Attempt, *, soft_deleted: bool) -> MappedAccount:
+        """The source mapped, references included."""
+        assert attempt.standing is not None
+        mapped = attempt.mapped if not soft_deleted else None
+        if mapped is None:
+            mapped = self.mapper.map_user(
+                attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=soft_deleted
+            )
+        return apply_references(mapped, attempt.references, soft_deleted=soft_deleted)
+
     def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
         """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
         assert attempt.standing is not None
@@ -258,9 +297,7 @@ class Reconciler:
                 attempt.application,
                 attempt.account,
                 standing,
-                map_as=lambda soft_deleted: self.mapper.map_user(
-                    attempt.application, attempt.facts, roles=standing.roles, soft_deleted=soft_deleted
-                ),
+                map_as=lambda soft_deleted: self._map(attempt, soft_deleted=soft_deleted),
                 in_doubt=attempt.account.intent is not None,
             )
             if attempt.plan.state is not None:
@@ -284,7 +321,15 @@ class Reconciler:
             duration_ms=self._elapsed_ms(attempt),
             action="other",
         )
-        await self.rows.save_nothing(attempt.account, state=state, config=attempt.application.config_hash, entry=entry)
+        references = self._references_after(attempt)
+        await self.rows.save_nothing(
+            attempt.account,
+            state=state,
+            config=attempt.application.config_hash,
+            entry=entry,
+            references=encode_references(references),
+        )
+        await self.references.forget_notes(attempt.before, references)
         telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
         return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
 
@@ -498,8 +543,20 @@ class Reconciler:
             duration_ms=self._elapsed_ms(attempt),
             target_id=target_id,
         )
+        await self.references.forget_notes(attempt.before, self._references_after(attempt))
+        if saved.waking:
+            await self.references.wake(saved)
+            await self.references.forget_waking(saved)
         await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
         return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)
+
+    def _references_after(self, attempt: Attempt) -> Mapping[str, Reference]:
+        """Whom the row refers to from now on. Who leaves keeps what was sent; who is deleted refers to nobody."""
+        assert attempt.plan is not None
+        if attempt.plan.action is ProvisioningAction.DELETE:
+            return {}
+        is_active = attempt.standing is not None and attempt.standing.is_active
+        return attempt.references if is_active and not attempt.plan.parks else attempt.before.references
 
     def _columns_after(
         self, attempt: Attempt, answer: Answer, plan: Plan, *, target_id: str, keeps_doubt: bool
@@ -513,6 +570,8 @@ class Reconciler:
             sent=None if plan.action is ProvisioningAction.DELETE else plan.state,
             config=attempt.application.config_hash,
             state=_state_of_write(plan),
+            references=encode_references(self._references_after(attempt)),
+            waking=attempt.hit is not None and attempt.account.waking,
             missed_at=None,
             **({"linked_at": attempt.now} if plan.action is ProvisioningAction.CREATE else {}),
             **NOTHING_FAILED,
@@ -526,8 +585,8 @@ class Reconciler:
             columns |= write_columns(intent=None, intent_at=None, permit=None)
         if not plan.is_destructive:
             columns |= write_columns(staged=None, permit=None)
-        if plan.parks:
-            # Not applied: the name that is wanted comes with the next attempt.
+        if plan.parks or (plan.action is ProvisioningAction.CREATE and self.references.awaits_itself(attempt)):
+            # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
             columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
         return columns
 

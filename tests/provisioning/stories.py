@@ -43,6 +43,7 @@ from tests.simulation.vendors.options import ExternalId, VendorOptions
 from tests.world import HandClock, Queued, World, minimal_configuration, open_world
 
 APP = "acme"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 TICK_S = 60.0
 TICKS = 40
 ROUNDS = 60
@@ -266,6 +267,7 @@ class Stage:
     def hire(self, *, assigned: bool = True, **properties: Any) -> str:
         """Somebody joins, and is assigned to the application."""
         user_id = self.tenant.hire(**{"accountEnabled": True, **properties})
+        self.tenant.set_manager(user_id, None)
         self.people.append(user_id)
         if assigned:
             self.assign(user_id)
@@ -367,6 +369,8 @@ class Stage:
                 continue
             account = accounts.get(user_id)
             found += [f"{user_id[:8]}: {text}" for text in self._person_findings(user_id, account)]
+            if self.should_be_active(user_id):
+                found += self._manager_findings(user_id, accounts)
         linked = {account.target_id for account in accounts.values() if account.target_id}
         strays = {str(each["id"]) for each in self.acme.resources()} - linked - set(self.foreign)
         found += [f"an account at the vendor that no row knows: {self._described(key)}" for key in sorted(strays)]
@@ -397,7 +401,7 @@ class Stage:
 
     def _person_findings(self, user_id: str, account: Account | None) -> list[str]:
         active = self.should_be_active(user_id)
-        if account is None:
+        if account is None or not account.wanted:
             return ["no row"] if active else []
         found = _row_findings(account)
         resource = self.resource(account.target_id) if account.target_id else None
@@ -426,13 +430,22 @@ class Stage:
             return [*found, "no account"]
         mapped = self.mapped(user_id)
         targets = {mapping.target for mapping in self.application.users.mappings} - set(mapped.references)
-        for path in sorted(
-            targets - self.unseen - mapped.kept - {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"}
-        ):
+        for path in sorted(targets - self.unseen - mapped.kept - {f"{ENTERPRISE}:manager"}):
             there, wanted = read_attribute(resource, path), mapped.attributes.get(path)
             if not _same(there, wanted):
                 found.append(f"{path} should be {wanted!r}, is {there!r}")
         return found
+
+    def _manager_findings(self, user_id: str, accounts: Mapping[str, Account]) -> list[str]:
+        """A manager is the manager's account, wherever there is one."""
+        manager = accounts.get(self.tenant.manager_of(user_id) or "")
+        wanted = manager.target_id if manager is not None else ""
+        account = accounts.get(user_id)
+        resource = self.resource(account.target_id) if account is not None else None
+        there = ((resource or {}).get(ENTERPRISE) or {}).get("manager") or {}
+        if there.get("value", "") == wanted:
+            return []
+        return [f"{user_id[:8]}: the manager should be {wanted!r}, is {there.get('value')!r}"]
 
 
 def _row_findings(account: Account) -> list[str]:
@@ -445,6 +458,7 @@ def _row_findings(account: Account) -> list[str]:
         "error": account.error_code,
         "attempts": account.attempts,
         "missed_at": account.missed_at,
+        "waking": account.waking,
     }
     found = [f"{name} is {value!r}" for name, value in leftovers.items() if value]
     return (

@@ -321,6 +321,65 @@ async def listed(stage: Stage) -> None:
     stage.tenant.update(joiners[0], jobTitle="Cosmonaut")
 
 
+async def manager_comes_later(stage: Stage) -> None:
+    manager = stage.hire(assigned=False)
+    report = stage.hire()
+    stage.tenant.set_manager(report, manager)
+    await stage.sync()
+    await stage.settle()
+    stage.begin()
+    stage.assign(manager)
+
+
+async def managers_come_together(stage: Stage) -> None:
+    """Somebody's own manager, two who manage each other, and all of them new."""
+    stage.begin()
+    own, left, right = stage.hire(), stage.hire(), stage.hire()
+    stage.tenant.set_manager(own, own)
+    stage.tenant.set_manager(left, right)
+    stage.tenant.set_manager(right, left)
+
+
+async def manager_changes(stage: Stage) -> None:
+    first, second, report = stage.hire(), stage.hire(), stage.hire()
+    stage.tenant.set_manager(report, first)
+    await stage.sync()
+    await stage.settle()
+    stage.begin()
+    stage.tenant.set_manager(report, second)
+
+
+async def managers_account_is_made_again(stage: Stage) -> None:
+    manager, report = await stage.provisioned(), stage.hire()
+    stage.tenant.set_manager(report, manager)
+    await stage.sync()
+    await stage.settle()
+    await stage.pass_time(1000)
+    stage.begin()
+    stage.vanish((await stage.account(manager)).target_id)
+    stage.tenant.update(manager, jobTitle="Astronaut")
+
+
+async def lost_create_of_a_manager(stage: Stage) -> None:
+    manager, report = stage.hire(assigned=False), stage.hire()
+    stage.tenant.set_manager(report, manager)
+    await stage.sync()
+    await stage.settle()
+    stage.begin()
+    stage.acme.faults.add("reset", method="POST", applied=True)
+    stage.assign(manager)
+
+
+async def manager_is_adopted(stage: Stage) -> None:
+    manager, report = stage.hire(assigned=False), stage.hire()
+    stage.tenant.set_manager(report, manager)
+    await stage.sync()
+    await stage.settle()
+    stage.acme.seed([{"userName": stage.mapped(manager).attributes["userName"], "active": True}])
+    stage.begin()
+    stage.assign(manager)
+
+
 async def reconfigured(stage: Stage) -> None:
     user_id = await stage.provisioned()
     tables = stage.world.services.tables
@@ -375,6 +434,12 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "poisoned": (poisoned, Scenery()),
     "a month of silence": (month_of_silence, Scenery()),
     "reconfigured": (reconfigured, Scenery()),
+    "manager comes later": (manager_comes_later, Scenery()),
+    "managers come together": (managers_come_together, Scenery()),
+    "manager changes": (manager_changes, Scenery()),
+    "manager's account is made again": (managers_account_is_made_again, Scenery()),
+    "lost create of a manager": (lost_create_of_a_manager, Scenery()),
+    "manager is adopted": (manager_is_adopted, Scenery()),
     "more at once than a run may raise": (listed, Scenery()),
 }
 

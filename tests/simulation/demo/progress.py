@@ -82,7 +82,8 @@ async def read_progress(services: Services, application: str) -> Progress:
             account = read_account(
                 row, application=application, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:")
             )
-            found[standing_of(account)].append(account)
+            if account.wanted:
+                found[standing_of(account)].append(account)
     queued = [await services.queues.count(application, first=first) for first in (True, False)]
     state = await services.states.read_fresh(application)
     return Progress(
