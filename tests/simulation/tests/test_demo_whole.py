@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.alone
 COMMAND = [sys.executable, "-m", "tests.simulation.demo"]
 
 
