@@ -25,6 +25,7 @@ class Day:
         self._used: set[str] = set()
         self._people = len(tenant.users)
         self._night_shift = self._form_night_shift()
+        self._late_manager = ""
         self._on_leave: list[str] = []
         self._to_restore: list[str] = []
         self._to_purge: list[str] = []
@@ -39,6 +40,9 @@ class Day:
         yield f"{len(joiners)} people join; their departments give them PureCloud, Fortes and Fuze"
         self._assign("clarizen", joiners[0])
         yield "the first of them is also assigned to Clarizen One"
+        self._late_manager = joiners[1]
+        self._tenant.set_manager(joiners[0], self._late_manager)
+        yield "and reports to the second, who has no account there yet"
         guest = self._tenant.hire(
             userPrincipalName="visitor_partner.example#EXT#@contoso.onmicrosoft.example",
             mail="visitor@partner.example",
@@ -53,6 +57,9 @@ class Day:
         for user_id in promoted:
             self._tenant.update(user_id, jobTitle="Head of Everything Else")
         yield f"{len(promoted)} people at Clarizen One get another title"
+        for user_id in promoted[:1]:
+            self._tenant.set_manager(user_id, joiners[0])
+            yield "one of them gets another manager"
 
     def noon(self) -> Iterator[str]:
         """People move and leave."""
@@ -72,6 +79,8 @@ class Day:
         for user_id in self._to_purge:
             self._tenant.purge(user_id)
             yield "another deleted person is purged for good"
+        self._assign("clarizen", self._late_manager)
+        yield "the manager who had no account at Clarizen One is assigned"
         self._assign("fortes", self._group("Legal"))
         yield f"the group Legal ({len(self._tenant.members[self._group('Legal')])} people) is assigned to Fortes"
         if left := len(self._tenant.members[self._night_shift]):

@@ -7,7 +7,7 @@ more from the vendors' tables. A judge who shared code with the judged would sha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,9 @@ from tests.simulation.tenant import Tenant
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 DELETES_FOR_GOOD = frozenset({"purecloud", "clarizen"})
 """Whose profile removes the account of a person who is gone for good; the others switch it off."""
+
+HAVE_MANAGERS = frozenset({"purecloud", "clarizen"})
+"""Where accounts refer to the account of the manager."""
 
 ONLY_ROLE = {"clarizen": "User"}
 """The one app role a vendor takes. Who has only others is refused before anything is sent, and has no account."""
@@ -55,6 +58,8 @@ class Expected:
     wanted: Wanted
     attributes: Mapping[str, str | None] = field(default_factory=dict)
     """Attribute in words -> value; None: it must have none."""
+    manager: str | None = None
+    """User name of the manager, empty for none; None: any will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +168,20 @@ class Judge:
         """Answers with every account there should be; those `held` stay as they were noted last."""
         entitled = self.entitled(application)
         kept = frozenset(held)
-        return {
+        found = {
             user_id: entitled.get(user_id) or self._left(application, former, is_held=user_id in kept)
             for user_id, former in {**self._known[application], **entitled}.items()
         }
+        if application in HAVE_MANAGERS:
+            found |= {user_id: replace(found[user_id], manager=self._manager(user_id, found)) for user_id in entitled}
+        return found
+
+    def _manager(self, user_id: str, expected: Mapping[str, Expected]) -> str | None:
+        """The manager, if there is an account of theirs; what becomes of one who left is the vendor's business."""
+        manager = expected.get(self._tenant.manager_of(user_id) or "")
+        if manager is None:
+            return ""
+        return manager.user_name if manager.wanted is Wanted.ACTIVE else None
 
     def _left(self, application: str, former: Expected, *, is_held: bool) -> Expected:
         if is_held:
@@ -184,6 +199,7 @@ def compare(application: str, expected: Iterable[Expected], resources: Iterable[
     """Answers with everything in which a vendor's accounts differ from what is expected."""
     present = [resource for resource in resources if not resource.get("_deleted")]
     unclaimed = {id(resource): resource for resource in present}
+    names = {str(resource.get("id")): str(resource.get("userName")) for resource in present}
     by_name: dict[str, list[Resource]] = {}
     for resource in present:
         by_name.setdefault(str(resource.get("userName", "")).casefold(), []).append(resource)
@@ -196,14 +212,16 @@ def compare(application: str, expected: Iterable[Expected], resources: Iterable[
             differences.append(_difference(application, Kind.MISSING, wanted.user_name, text))
         for resource in held[:1]:
             del unclaimed[id(resource)]
-            differences += _compare_one(application, wanted, resource)
+            differences += _compare_one(application, wanted, resource, names=names)
     for resource in unclaimed.values():
         text = f"exists (active: {bool(resource.get('active'))}) and nobody should have it"
         differences.append(_difference(application, Kind.EXTRA, str(resource.get("userName")), text))
     return differences
 
 
-def _compare_one(application: str, expected: Expected, resource: Resource) -> list[Difference]:
+def _compare_one(
+    application: str, expected: Expected, resource: Resource, *, names: Mapping[str, str]
+) -> list[Difference]:
     if expected.wanted is Wanted.GONE:
         return [_difference(application, Kind.EXTRA, expected.user_name, "was deleted for good and still exists")]
     wrong = []
@@ -214,6 +232,9 @@ def _compare_one(application: str, expected: Expected, resource: Resource) -> li
         held = READ[words](resource) or None
         if held != value:
             wrong.append(f"{words} is {held!r}, should be {value!r}")
+    manager = names.get(str(((resource.get(ENTERPRISE) or {}).get("manager") or {}).get("value")), "")
+    if expected.manager is not None and manager.casefold() != expected.manager.casefold():
+        wrong.append(f"manager is {manager!r}, should be {expected.manager!r}")
     return [_difference(application, Kind.WRONG, expected.user_name, "; ".join(wrong))] if wrong else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,3 +154,36 @@ def test_a_guest_is_known_by_the_name_at_home() -> None:
     tenant.assign(principals["clarizen"], guest, roles[0]["id"])
 
     assert judge.expected("clarizen")[guest].user_name == "vera_v@partner.example"
+
+
+@pytest.mark.parametrize(
+    ("manager", "held", "words"),
+    [
+        ("bo@contoso.example", "2", ""),
+        ("bo@contoso.example", None, "manager is '', should be 'bo@contoso.example'"),
+        ("", "2", "manager is 'bo@contoso.example', should be ''"),
+        ("", "deleted long ago", ""),
+        (None, "2", ""),
+    ],
+)
+def test_a_manager_is_the_managers_account(manager: str | None, held: str | None, words: str) -> None:
+    ada = replace(ADA, manager=manager)
+    bo = Expected(user_id="2", user_name="bo@contoso.example", wanted=Wanted.ACTIVE)
+    reference = {ENTERPRISE: {"manager": {"value": held}}} if held else {}
+
+    found = _found([ada, bo], [_account(id="1", **reference), {"id": "2", "userName": bo.user_name, "active": True}])
+
+    assert [difference.text for difference in found] == ([words] if words else [])
+
+
+def test_a_manager_is_expected_once_they_have_an_account() -> None:
+    tenant, judge, principals = _judged()
+    report, manager = sorted(judge.entitled("clarizen"))[:2]
+    outsider = tenant.hire(accountEnabled=True)
+    tenant.set_manager(report, outsider)
+    before = judge.expected("clarizen")[report].manager
+
+    tenant.set_manager(report, manager)
+
+    assert (before, judge.expected("clarizen")[report].manager) == ("", judge.entitled("clarizen")[manager].user_name)
+    assert principals
