@@ -208,6 +208,7 @@ class Services:
         from shared.provisioning.checkpoint import Checkpoints
         from shared.provisioning.group_pages import GroupPages
         from shared.provisioning.pulling import Puller
+        from shared.provisioning.reconfiguration import Reconfiguration
         from shared.provisioning.user_pages import UserPages
 
         groups = GroupPages(graph=self.graph, mirror=self.mirror)
@@ -222,6 +223,7 @@ class Services:
             guard=self.guard,
             lists=self.lists,
             backlog=self.backlog,
+            reconfiguration=Reconfiguration(states=self.states, tables=self.tables, mirror=self.mirror),
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,
             assignments=AssignmentPages(
@@ -246,6 +248,7 @@ class Services:
         from shared.provisioning.names import Names
         from shared.provisioning.reconcile import Reconciler, Timing
         from shared.provisioning.references import References
+        from shared.provisioning.saving import Saves
 
         listing = Listing(tables=self.tables, states=self.states, client_of=self.client_of, clock=self.clock)
         matcher = Matcher(client_of=self.client_of, rows=self.rows, listing=listing)
@@ -269,6 +272,17 @@ class Services:
             failures=failures,
             queues=self.queues,
         )
+        references = References(rows=self.rows, tables=self.tables, queues=self.queues, clock=self.clock)
+        saves = Saves(
+            rows=self.rows,
+            references=references,
+            failures=failures,
+            queues=self.queues,
+            clock=self.clock,
+            new_id=new_id,
+            jitter=random.random,
+            grace_s=self.settings.grace_s,
+        )
         return Reconciler(
             applications=self.applications,
             rows=self.rows,
@@ -280,7 +294,8 @@ class Services:
             exporter=Exporter(self.client_of),
             failures=failures,
             names=names,
-            references=References(rows=self.rows, tables=self.tables, queues=self.queues, clock=self.clock),
+            references=references,
+            saves=saves,
             queues=self.queues,
             clock=self.clock,
             new_id=new_id,

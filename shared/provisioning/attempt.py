@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -84,6 +84,17 @@ class Attempt:
     def seen(self) -> str:
         """The `wanted` this attempt decided for."""
         return self.before.wanted
+
+    @property
+    def ids(self) -> dict[str, object]:
+        """What telemetry says about the attempt."""
+        return {"application": self.application.name, "source_id": self.account.source_id, "attempt": self.number}
+
+    def grace_left_s(self, grace_s: float) -> float:
+        """Seconds in which a write of this account may still land behind our back."""
+        if self.account.intent is None or self.account.intent_at is None:
+            return 0.0
+        return (self.account.intent_at + timedelta(seconds=grace_s) - self.now).total_seconds()
 
     def log(
         self,

@@ -33,7 +33,6 @@ from shared.directory.graph import (
     SynchronizationReset,
 )
 from shared.directory.mirror import Mirror
-from shared.provisioning.accounts import ACCOUNTS
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates
 from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, stream_name
 from shared.provisioning.backlog import Backlog
@@ -42,6 +41,7 @@ from shared.provisioning.group_pages import GroupPages
 from shared.provisioning.guard import ENQUEUED_AT_ONCE, GuardKeeper
 from shared.provisioning.pull_run import PullRun
 from shared.provisioning.raise_lists import RaiseLists
+from shared.provisioning.reconfiguration import Reconfiguration
 from shared.provisioning.user_pages import UserPages, start_round
 from shared.rules.source_user import select_group_properties, select_properties
 from shared.storage.durable_writes import DurableWrite
@@ -112,6 +112,7 @@ class Puller:
     states: ApplicationStates
     guard: GuardKeeper
     backlog: Backlog
+    reconfiguration: Reconfiguration
     users: UserPages
     groups: GroupPages
     assignments: AssignmentPages
@@ -326,14 +327,14 @@ class Puller:
         """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
         until = self.clock.monotonic() + RUN_BUDGET_S
         blocked_s, outcome = 0.0, "pulled"
-        self._forget_departed(run)
+        self.reconfiguration.forget_departed(run)
         try:
-            await self._configure(run, [each for each in reconfigured if _knows_assignments(run, each)])
+            await self.reconfiguration.apply(run, [each for each in reconfigured if _knows_assignments(run, each)])
             outcome = "to be continued"
             if await self._run_streams(run, firsts, until=until):
                 outcome = await self._apply_lists(run, lists, until=until)
                 # With its assignments unread an application would take everybody for unassigned.
-                await self._configure(run, [each for each in reconfigured if _read_assignments(run, each)])
+                await self.reconfiguration.apply(run, [each for each in reconfigured if _read_assignments(run, each)])
         except GraphThrottled as error:
             blocked_s, outcome = error.retry_after_s, "throttled"
             telemetry.emit(telemetry.Event.DIRECTORY_THROTTLED, retry_after_s=blocked_s)
@@ -407,58 +408,6 @@ class Puller:
                     return False
                 page = await following
 
-    async def _configure(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
-        """A new or changed application: publish its configuration hash, and look at every account again, paced.
-
-        Rows that were applied with another configuration are due by themselves. People who never had a row are raised
-        where everybody is in scope; elsewhere they come with their assignments, which for an application that had none
-        before were all raised just now. An application that was switched off for a while missed what happened
-        meanwhile: everybody it knows, and who is in its groups, is raised.
-        """
-        for application in reconfigured:
-            if not await self.states.publish_configuration(application):
-                continue
-            is_settled = bool(run.checkpoint.stream("users").saved_at)
-            if application.scope is ScopeMode.ALL:
-                if is_settled:
-                    await self._raise_everybody(run, application)
-            elif application.name not in run.checkpoint.configs and _was_assigned(run, application):
-                await self._raise_known(run, application)
-            configs = {**run.checkpoint.configs, application.name: application.config_hash}
-            run.checkpoint = replace(run.checkpoint, configs=configs)
-            if is_settled and application.name not in run.checkpoint.backlog:
-                run.checkpoint = run.checkpoint.with_backlog(application.name, "")
-            telemetry.emit(
-                telemetry.Event.APPLICATION_CONFIGURED, application=application.name, config=application.config_hash
-            )
-
-    def _forget_departed(self, run: PullRun) -> None:
-        """An application that is switched off is new when it comes back."""
-        enabled = {application.name for application in self.applications.enabled}
-        configs = {name: config for name, config in run.checkpoint.configs.items() if name in enabled}
-        run.checkpoint = replace(run.checkpoint, configs=configs)
-
-    async def _raise_known(self, run: PullRun, application: Application) -> None:
-        """Raise every account row of an application, and the members of its groups."""
-        rows = self.tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("state",))
-        async for page in rows:
-            await self._raise_users(run, application, [row.key.removeprefix("user:") for row in page])
-        for group_id in await run.assigned_groups(application.name):
-            async for members in self.mirror.list_members(group_id):
-                await self._raise_users(run, application, [user_id for user_id, _ in members])
-
-    async def _raise_users(self, run: PullRun, application: Application, user_ids: Sequence[str]) -> None:
-        if user_ids:
-            number = run.start_attempt()
-            await run.raise_accounts(number, {application.name: dict.fromkeys(user_ids, False)})
-            await run.renew()
-
-    async def _raise_everybody(self, run: PullRun, application: Application) -> None:
-        run.checkpoint = run.checkpoint.with_backlog(application.name, "")
-        for digit in "0123456789abcdef":
-            async for users in self.mirror.list_users(digit):
-                await self._raise_users(run, application, [user.id for user in users])
-
     async def _end_unread(self, checkpoint: Checkpoint, error: GraphError) -> PullReport:
         """Step 2 failed: nothing was changed. A time to wait is written down, so that it holds for every instance."""
         telemetry.emit(_event_of(error), reason=str(error))
@@ -478,14 +427,6 @@ def _knows_assignments(run: PullRun, application: Application) -> bool:
     """Whether the application's assignments were in the mirror before this run."""
     state = run.checkpoint.stream(stream_name(application.name))
     return application.scope is ScopeMode.ALL or state.principal == application.service_principal_id
-
-
-def _was_assigned(run: PullRun, application: Application) -> bool:
-    """Whether assignments of the application, of this or an earlier service principal, were taken in by an earlier run.
-
-    A list that this run read to its end counts from the end of the run.
-    """
-    return bool(run.checkpoint.stream(stream_name(application.name)).principal)
 
 
 def _read_assignments(run: PullRun, application: Application) -> bool:

@@ -3,34 +3,30 @@
 Read it with the list in hand. `provision` is steps 17 and the restarts, `_attempt` the order of the others; every step
 is a method, every durable write is in `account_rows`, everything between them that decides is pure.
 
-    17 admission   18 row   19 grace   20 mirror   21 lost create   22 plan   23 nothing   24 stage   25 match
-    26 slot   27 lease and intent   28 check   29 send   30 save   31 again      32..35 are in `failing` and `names`
+    here      17 admission   18 row   19 grace   20 mirror   21 lost create   22 plan   25 match
+              26 slot   27 lease and intent   28 check   29 send
+    saving    23 nothing   24 stage   30 save   31 again
+    failing   32, 34 and 35, with 33 in `names`
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import Mirror, UserFacts
-from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, IndexTaken, LeaseRequest, RowMoved
+from shared.provisioning.account_rows import AccountRows, IndexTaken, LeaseRequest, RowMoved
 from shared.provisioning.accounts import (
-    Account,
-    AccountState,
     Intent,
     IntentKind,
-    Reference,
     ResourceKind,
     SentTooLong,
-    encode_references,
     encode_sent,
-    write_columns,
 )
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
@@ -43,6 +39,7 @@ from shared.provisioning.planning import Plan, ProvisioningAction, plan_account
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
 from shared.provisioning.references import References, apply_references
 from shared.provisioning.retrying import is_due
+from shared.provisioning.saving import Saves
 from shared.provisioning.standing import Standing, judge_standing, needs_groups
 from shared.rules.failures import InvalidData
 from shared.rules.mapping import MappedAccount
@@ -86,6 +83,7 @@ class Reconciler:
     failures: Failures
     names: Names
     references: References
+    saves: Saves
     queues: Queues
     clock: Clock
     new_id: Callable[[], str]
@@ -175,9 +173,9 @@ class Reconciler:
         if attempt.plan.action is ProvisioningAction.WAIT:
             return await self.failures.wait_for_source(attempt)
         if attempt.plan.action is ProvisioningAction.SKIP:
-            return await self._save_nothing(attempt)
+            return await self.saves.save_nothing(attempt)
         if attempt.plan.is_destructive and not account.permit:
-            return await self._stage(attempt)
+            return await self.saves.stage(attempt)
         if attempt.plan.action is ProvisioningAction.CREATE:
             outcome = await self._match(attempt)
             if outcome is not None:
@@ -198,7 +196,7 @@ class Reconciler:
             return Outcome(kind=OutcomeKind.ENDED, reason="not_due")
         if account.is_held():
             return Outcome(kind=OutcomeKind.ENDED, reason="held")
-        if in_doubt and self._grace_left_s(attempt) > 0 and not account.target_id:
+        if in_doubt and attempt.grace_left_s(self.timing.grace_s) > 0 and not account.target_id:
             return self._wait_for_grace(attempt)
         return None
 
@@ -208,15 +206,8 @@ class Reconciler:
         reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
         return account.pending or account.is_in_doubt(attempt.now) or reconfigured
 
-    def _grace_left_s(self, attempt: Attempt) -> float:
-        """Seconds in which a write of this account may still land behind our back."""
-        if attempt.account.intent is None or attempt.account.intent_at is None:
-            return 0.0
-        ends = attempt.account.intent_at + timedelta(seconds=self.timing.grace_s)
-        return (ends - attempt.now).total_seconds()
-
     def _wait_for_grace(self, attempt: Attempt) -> Outcome:
-        wait_s = self._grace_left_s(attempt) + self.jitter()
+        wait_s = attempt.grace_left_s(self.timing.grace_s) + self.jitter()
         return Outcome(kind=OutcomeKind.PUT_BACK, reason="grace", hidden_s=wait_s)
 
     async def _import(self, attempt: Attempt) -> Outcome | None:
@@ -231,7 +222,7 @@ class Reconciler:
             return await self.failures.escrow_data(attempt, error)
         attempt.steps.append(_import_step(attempt.facts))
         attempt.steps.append(scoping_step(attempt.standing))
-        if account.is_in_doubt(attempt.now) and self._grace_left_s(attempt) > 0:
+        if account.is_in_doubt(attempt.now) and attempt.grace_left_s(self.timing.grace_s) > 0:
             leaves = attempt.standing.is_known and not attempt.standing.is_active
             if not leaves:
                 return self._wait_for_grace(attempt)
@@ -309,44 +300,6 @@ class Reconciler:
         attempt.steps.append(_processing_step(attempt.plan))
         return None
 
-    async def _save_nothing(self, attempt: Attempt) -> Outcome:
-        """Step 23: nothing different, no request at all."""
-        assert attempt.plan is not None
-        assert attempt.standing is not None
-        state, reason = _state_of_skip(attempt.account, attempt.plan, attempt.standing)
-        entry = attempt.log(
-            self.new_id(),
-            status=LogStatus.SKIPPED,
-            reason=reason,
-            duration_ms=self._elapsed_ms(attempt),
-            action="other",
-        )
-        references = self._references_after(attempt)
-        await self.rows.save_nothing(
-            attempt.account,
-            state=state,
-            config=attempt.application.config_hash,
-            entry=entry,
-            references=encode_references(references),
-        )
-        await self.references.forget_notes(attempt.before, references)
-        telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
-        return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
-
-    async def _stage(self, attempt: Attempt) -> Outcome:
-        """Step 24: no destructive write leaves without the guard's permit."""
-        assert attempt.plan is not None
-        entry = attempt.log(
-            self.new_id(),
-            status=LogStatus.SKIPPED,
-            reason="staged_for_deletion_guard",
-            duration_ms=self._elapsed_ms(attempt),
-            action="stageddelete",
-        )
-        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry)
-        telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
-        return Outcome(kind=OutcomeKind.STAGED, reason=attempt.plan.reason, action=attempt.plan.action)
-
     async def _match(self, attempt: Attempt) -> Outcome | None:
         """Step 25: does the account exist already? One verified hit that nobody owns is adopted; none means create."""
         assert attempt.plan is not None
@@ -403,7 +356,7 @@ class Reconciler:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
         answer = await self.exporter.send(attempt)
         if answer.ok:
-            return await self._save(attempt, answer)
+            return await self.saves.save_written(attempt, answer)
         if answer.kind is AnswerKind.CONFLICT and not attempt.plan.is_destructive:
             return await self._settle_conflict(attempt, answer)
         return await self.failures.end_written(attempt, answer)
@@ -500,125 +453,12 @@ class Reconciler:
         spare = self.timing.lease_s - self.timing.vendor_timeout_s - SLOT_WAIT_S
         return left > self.timing.vendor_timeout_s + min(SEND_MARGIN_S, spare)
 
-    async def _save(self, attempt: Attempt, answer: Answer) -> Outcome | None:
-        """Step 30: success. One write brings the row, its index rows and the log up to date."""
-        assert attempt.plan is not None
-        plan, leased = attempt.plan, attempt.account
-        deleted = plan.action is ProvisioningAction.DELETE
-        created = plan.action is ProvisioningAction.CREATE
-        target_id = "" if deleted else (answer.id or leased.target_id)
-        if created and not target_id:
-            return await self.failures.save_in_doubt(attempt, answer, reason="created_without_id")
-        keeps_doubt = attempt.reasserts_early and not deleted
-        columns = self._columns_after(attempt, answer, plan, target_id=target_id, keeps_doubt=keeps_doubt)
-        attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
-        entry = attempt.log(
-            self.new_id(),
-            status=LogStatus.SUCCESS,
-            reason=plan.reason,
-            duration_ms=self._elapsed_ms(attempt),
-            answer=answer,
-        )
-        try:
-            saved = await self.rows.save_leased(
-                DurableWrite.SAVE,
-                leased,
-                columns=columns,
-                entry=entry,
-                seen=attempt.seen,
-                closes_intent=not keeps_doubt,
-                link=target_id if created else "",
-                unlink=leased.target_id if deleted else "",
-            )
-        except IndexTaken as taken:
-            return await self.failures.escrow_taken(attempt, taken.holder)
-        if saved is None:
-            return Outcome(kind=OutcomeKind.DONE, reason="saved_by_another", action=plan.action)
-        self.failures.windows.note(leased.application, ok=True, now=self.clock.now())
-        telemetry.emit(
-            telemetry.Event.ACCOUNT_PROVISIONED,
-            **self._ids(attempt),
-            action=plan.action,
-            reason=plan.reason,
-            duration_ms=self._elapsed_ms(attempt),
-            target_id=target_id,
-        )
-        await self.references.forget_notes(attempt.before, self._references_after(attempt))
-        if saved.waking:
-            await self.references.wake(saved)
-            await self.references.forget_waking(saved)
-        await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
-        return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)
-
-    def _references_after(self, attempt: Attempt) -> Mapping[str, Reference]:
-        """Whom the row refers to from now on. Who leaves keeps what was sent; who is deleted refers to nobody."""
-        assert attempt.plan is not None
-        if attempt.plan.action is ProvisioningAction.DELETE:
-            return {}
-        is_active = attempt.standing is not None and attempt.standing.is_active
-        return attempt.references if is_active and not attempt.plan.parks else attempt.before.references
-
-    def _columns_after(
-        self, attempt: Attempt, answer: Answer, plan: Plan, *, target_id: str, keeps_doubt: bool
-    ) -> dict[str, Any]:
-        """What the row says after a successful write."""
-        columns = write_columns(
-            applied=attempt.seen,
-            tried=attempt.seen,
-            target_id=target_id,
-            target_version=answer.etag or "",
-            sent=None if plan.action is ProvisioningAction.DELETE else plan.state,
-            config=attempt.application.config_hash,
-            state=_state_of_write(plan),
-            references=encode_references(self._references_after(attempt)),
-            waking=attempt.hit is not None and attempt.account.waking,
-            missed_at=None,
-            **({"linked_at": attempt.now} if plan.action is ProvisioningAction.CREATE else {}),
-            **NOTHING_FAILED,
-        )
-        if keeps_doubt:
-            # A write that was sent before ours may still land: the intent keeps its age, and is asserted once more.
-            assert attempt.before.intent_at is not None
-            again_at = attempt.before.intent_at + timedelta(seconds=self.timing.grace_s)
-            columns |= write_columns(intent_at=attempt.before.intent_at, next_attempt_at=again_at)
-        else:
-            columns |= write_columns(intent=None, intent_at=None, permit=None)
-        if not plan.is_destructive:
-            columns |= write_columns(staged=None, permit=None)
-        if plan.parks or (plan.action is ProvisioningAction.CREATE and self.references.awaits_itself(attempt)):
-            # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
-        return columns
-
-    async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
-        """Step 31: raised while we were at it, or to be asserted once more after grace."""
-        if not (saved.pending or keeps_doubt):
-            return
-        hidden_s = max(0.0, self._grace_left_s(attempt)) + self.jitter() if keeps_doubt else 0.0
-        await self.queues.send(
-            DurableWrite.ENQUEUE_AGAIN, self._message(attempt), first=attempt.first, hidden_s=hidden_s
-        )
-
     async def _put_back(self, message: Message, outcome: Outcome, *, first: bool) -> None:
         await self.queues.send(DurableWrite.PUT_BACK, message, first=first, hidden_s=max(1.0, outcome.hidden_s))
-
-    def _message(self, attempt: Attempt) -> Message:
-        account = attempt.account
-        return Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
 
     def _spread(self, wait_s: float) -> float:
         """A wait with jitter, so that messages put back together do not come back together."""
         return wait_s + self.jitter() * max(4.0, wait_s)
-
-    def _elapsed_ms(self, attempt: Attempt) -> int:
-        return round((self.clock.monotonic() - attempt.started) * 1000)
-
-    def _ids(self, attempt: Attempt) -> dict[str, object]:
-        return {
-            "application": attempt.application.name,
-            "source_id": attempt.account.source_id,
-            "attempt": attempt.number,
-        }
 
 
 def _import_step(facts: UserFacts) -> Step:
@@ -634,25 +474,3 @@ def _processing_step(plan: Plan) -> Step:
         description=f"{plan.action}: {plan.reason}",
         details={"warnings": [f"{warning.target}: {warning.reason}" for warning in warnings]} if warnings else {},
     )
-
-
-def _state_of_skip(account: Account, plan: Plan, standing: Standing) -> tuple[AccountState, str]:
-    """The state of a row with an empty plan, and Entra's word for the log."""
-    if plan.reason == "unchanged":
-        return AccountState.IN_SYNC, "RedundantExport"
-    if plan.reason == "already_disabled":
-        return AccountState.DISABLED, "RedundantExport"
-    if plan.reason == "never_provisioned":
-        state = AccountState.DELETED if account.state is AccountState.DELETED else AccountState.SKIPPED
-        return state, standing.reason
-    return AccountState.SKIPPED, plan.reason
-
-
-def _state_of_write(plan: Plan) -> AccountState:
-    match plan.action:
-        case ProvisioningAction.DELETE:
-            return AccountState.DELETED
-        case ProvisioningAction.DISABLE:
-            return AccountState.DISABLED
-        case _:
-            return AccountState.IN_SYNC

@@ -17,7 +17,7 @@ from shared.storage.durable_writes import DurableWrite, unobserved
 from shared.storage.queues import Message
 from shared.storage.tables import Operation, Row
 from tests.provisioning.memory_tables import MemoryTables, Store
-from tests.provisioning.stories import Killed, Stage
+from tests.provisioning.stories import Killed, Stage, tame
 from tests.world import HandQueues
 
 Work = Callable[[Services], Awaitable[Any]]
@@ -136,7 +136,7 @@ class Loom:
         services.__dict__["graph"] = self._graph
         services.__dict__["tables"] = GatedTables(store, actor)
         services.__dict__["queues"] = GatedQueues(world.queues, actor)
-        services.reconciler.jitter = services.reconciler.failures.jitter = lambda: 0.5
+        tame(services)
         services.connections._new_http = self._counted_http(services.connections._new_http)
         send = services.reconciler.exporter.send
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from shared.composition import Services
 from shared.config.applications import Application
 from shared.provisioning.accounts import (
     ACCOUNTS,
@@ -164,7 +165,7 @@ class Stage:
             self.world.services.__dict__["graph"] = connected
         if self.store is not None:
             self.world.services.__dict__["tables"] = MemoryTables(self.store, observer=observer)
-        tame(self.world)
+        tame(self.world.services)
         self.prepare(self)
 
     def begin(self) -> None:
@@ -470,10 +471,10 @@ def _same(there: Any, wanted: Any) -> bool:
     return (there or None) == (wanted or None) if not isinstance(wanted, bool) else there is wanted
 
 
-def tame(world: World) -> None:
+def tame(services: Services) -> None:
     """The same waits in every run."""
-    world.services.reconciler.jitter = lambda: 0.5
-    world.services.reconciler.failures.jitter = lambda: 0.5
+    reconciler = services.reconciler
+    reconciler.jitter = reconciler.failures.jitter = reconciler.saves.jitter = lambda: 0.5
 
 
 def reservation_of(user_name: str) -> str:
