@@ -1,7 +1,5 @@
 """The synthetic tenant: the same for the same seed, full of people who are hard to provision, honest about changes."""
 
-import time
-
 import pytest
 
 from tests.simulation.graph.changes import Event
@@ -233,12 +231,3 @@ def test_a_change_of_what_does_not_exist_is_refused_and_leaves_no_trace(tenant, 
         mutate(tenant)
 
     assert tenant.number == 0
-
-
-def test_a_hundred_thousand_people_are_drawn_within_ten_seconds():
-    started = time.process_time()
-
-    tenant = Tenant(1, 100_000)
-
-    assert time.process_time() - started < 10
-    assert len(tenant.users) == 100_000
