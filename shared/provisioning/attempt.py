@@ -85,11 +85,6 @@ class Attempt:
         """The `wanted` this attempt decided for."""
         return self.before.wanted
 
-    @property
-    def ids(self) -> dict[str, object]:
-        """What telemetry says about the attempt."""
-        return {"application": self.application.name, "source_id": self.account.source_id, "attempt": self.number}
-
     def grace_left_s(self, grace_s: float) -> float:
         """Seconds in which a write of this account may still land behind our back."""
         if self.account.intent is None or self.account.intent_at is None:

@@ -60,7 +60,7 @@ class Saves:
             references=encode_references(references),
         )
         await self.references.forget_notes(attempt.before, references)
-        telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **attempt.ids, reason=reason)
+        telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
         return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
 
     async def stage(self, attempt: Attempt) -> Outcome:
@@ -74,7 +74,7 @@ class Saves:
             action="stageddelete",
         )
         await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry)
-        telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **attempt.ids, reason=attempt.plan.reason)
+        telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
         return Outcome(kind=OutcomeKind.STAGED, reason=attempt.plan.reason, action=attempt.plan.action)
 
     async def save_written(self, attempt: Attempt, answer: Answer) -> Outcome | None:
@@ -114,7 +114,7 @@ class Saves:
         self.failures.windows.note(leased.application, ok=True, now=self.clock.now())
         telemetry.emit(
             telemetry.Event.ACCOUNT_PROVISIONED,
-            **attempt.ids,
+            **self._ids(attempt),
             action=plan.action,
             reason=plan.reason,
             duration_ms=self._elapsed_ms(attempt),
@@ -179,6 +179,13 @@ class Saves:
     def _message(self, attempt: Attempt) -> Message:
         account = attempt.account
         return Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
+
+    def _ids(self, attempt: Attempt) -> dict[str, object]:
+        return {
+            "application": attempt.application.name,
+            "source_id": attempt.account.source_id,
+            "attempt": attempt.number,
+        }
 
     def _elapsed_ms(self, attempt: Attempt) -> int:
         return round((self.clock.monotonic() - attempt.started) * 1000)

@@ -44,7 +44,7 @@ class Control:
             "violations": len(sim.violations),
             "notices": len(sim.notices),
             "peak_rate": sim.peak_rate,
-            "peak_in_window": sim.window.peak,
+            "peak_in_window": sim.pace.peak,
             "window_s": sim.window.window_s,
             "faults": [each.as_json() for each in sim.faults.all()],
             "clock": sim.clock.now(),

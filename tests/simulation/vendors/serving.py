@@ -46,13 +46,13 @@ def bearer_of(exchange: Exchange) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def carried_out(sim: VendorSimulator, exchange: Exchange, count: int) -> Answer:
-    """Answers a request that no fault stopped, `count` being the requests in the rate window."""
+def carried_out(sim: VendorSimulator, exchange: Exchange, count: int, *, pace: int) -> Answer:
+    """Answers a request that no fault stopped: `count` requests are in the rate window, `pace` were sent in one."""
     try:
         authenticate(sim, exchange)
         ceiling, limit = sim.ceiling(), sim.enforced_rate()
-        if ceiling is not None and count > ceiling:
-            sim.record.violate(sim.rate_rule, "rate_exceeded", str(count), exchange)
+        if ceiling is not None and pace > ceiling:
+            sim.record.violate(sim.rate_rule, "rate_exceeded", str(pace), exchange)
         if limit is not None and count > limit:
             return sim.throttled(exchange)
         with sim.storage.lock:
