@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
     from shared.provisioning.guard import GuardKeeper
+    from shared.provisioning.held_deletions import HeldDeletions
     from shared.provisioning.housekeeping import Housekeeper
     from shared.provisioning.mapping_source import SourceMapper
     from shared.provisioning.poison import PoisonKeeper
@@ -170,6 +171,13 @@ class Services:
         from shared.provisioning.guard import GuardKeeper
 
         return GuardKeeper(tables=self.tables, queues=self.queues, clock=self.clock)
+
+    @cached_property
+    def held_deletions(self) -> HeldDeletions:
+        """What the guard holds, and a person's answer."""
+        from shared.provisioning.held_deletions import HeldDeletions
+
+        return HeldDeletions(tables=self.tables, guard=self.guard)
 
     @cached_property
     def lists(self) -> RaiseLists:

@@ -36,6 +36,7 @@ class Event(StrEnum):
     MESSAGE_REFUSED = "message.refused"
     DELETIONS_HELD = "deletions.held"
     DELETIONS_RELEASED = "deletions.released"
+    DELETIONS_REJECTED = "deletions.rejected"
     APPLICATION_QUARANTINED = "application.quarantined"
     APPLICATION_RESUMED = "application.resumed"
     APPLICATION_CONFIGURED = "application.configured"

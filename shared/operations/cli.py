@@ -30,7 +30,10 @@ from shared.config.applications import Application, Applications, ConfigurationE
 from shared.config.settings import SettingsError
 from shared.operations import profile_commands, rendering
 from shared.operations.exit_codes import ExitCode
+from shared.operations.held_report import report_held
 from shared.operations.local_settings import read_local_settings
+from shared.provisioning.accounts import is_number
+from shared.provisioning.held_deletions import HeldDeletions, ListChanged
 from shared.scim.client import Gate, RequestPriority
 from shared.scim.connections import ScimConnections
 from shared.storage.limiter import RateLimited
@@ -42,6 +45,8 @@ _STDIN: Final = "-"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(profile_commands.app, name="profile")
+held_app = typer.Typer(help="What the deletion guard holds, and your answer to it.", no_args_is_help=True)
+app.add_typer(held_app, name="held")
 
 
 class CommandRefused(Exception):
@@ -333,6 +338,64 @@ def _applications() -> Applications:
 
     environment = _environment()
     return load_applications(configuration_path(environment), environment)
+
+
+ListNumber = Annotated[str, typer.Argument(metavar="LIST", help="The list's number, as `held list` shows it.")]
+
+
+@held_app.command("list")
+def list_held(application: App, as_json: Json = False) -> None:
+    """Show whose deprovisioning is held, and the number of the list."""
+
+    async def read(services: Services) -> Any:
+        chosen = _pick(services.applications, application)
+        await services.tables.create_missing()
+        return report_held(await services.held_deletions.read(chosen))
+
+    with _helpful(as_json=as_json):
+        report = _run(read)
+        _print(report, [rendering.held_table(report)] if report.accounts else ["Nothing is held."], as_json=as_json)
+        if report.accounts:
+            raise typer.Exit(ExitCode.ATTENTION)
+
+
+@held_app.command("approve")
+def approve_held(application: App, list_number: ListNumber, as_json: Json = False) -> None:
+    """Let everybody on the list lose access. Who was staged since then waits for an answer of their own."""
+    _answer_held(application, list_number, lambda held: held.approve, "lose access", as_json=as_json)
+
+
+@held_app.command("reject")
+def reject_held(application: App, list_number: ListNumber, as_json: Json = False) -> None:
+    """Let everybody on the list keep access until the directory changes again for them."""
+    _answer_held(application, list_number, lambda held: held.reject, "keep access", as_json=as_json)
+
+
+def _answer_held(
+    application: str,
+    list_number: str,
+    method_of: Callable[[HeldDeletions], Callable[[Application, str], Awaitable[int]]],
+    words: str,
+    *,
+    as_json: bool,
+) -> None:
+    async def answer(services: Services) -> int:
+        chosen = _pick(services.applications, application)
+        await services.tables.create_missing()
+        await services.queues.create_missing([chosen.name])
+        try:
+            return await method_of(services.held_deletions)(chosen, list_number)
+        except ListChanged as error:
+            raise CommandRefused(
+                "the rows kept changing meanwhile; what is left is still held. List it and answer again",
+                code=ExitCode.UNAVAILABLE,
+            ) from error
+
+    with _helpful(as_json=as_json):
+        if not is_number(list_number):
+            raise CommandRefused(f"{list_number} is no list number; `provisioner held list {application}` shows it")
+        count = _run(answer)
+        _print({"accounts": count}, [f"{count} accounts {words}."], as_json=as_json)
 
 
 def _pick(applications: Applications, name: str) -> Application:

@@ -13,6 +13,7 @@ from shared.operations.account_story import AccountStory
 from shared.operations.application_report import ApplicationReport
 from shared.operations.configuration_check import ConfigurationReport
 from shared.operations.connection_report import ConnectionReport
+from shared.operations.held_report import HeldReport
 from shared.operations.log_lines import LogLine
 from shared.operations.mapping_preview import MappingPreview
 from shared.rules.expressions import FunctionDescription
@@ -71,6 +72,15 @@ def applications_table(reports: Sequence[ApplicationReport]) -> Table:
             *(str(report.states[state]) for state in ("in_sync", "disabled", "escrowed", "held")),
             "-" if report.queued is None else str(report.queued),
         )
+    return table
+
+
+def held_table(report: HeldReport) -> Table:
+    """A row per held account; the title is what an answer needs."""
+    since = report.since.isoformat(timespec="seconds") if report.since else ""
+    table = _table("Directory id", "Vendor's id", "State", title=f"List {report.list_number}, held since {since}")
+    for account in report.accounts:
+        table.add_row(_text(account.source_id), _text(account.target_id or "-"), _text(account.state))
     return table
 
 

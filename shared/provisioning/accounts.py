@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -204,6 +205,11 @@ def refers_key(source_id: str, by: str) -> str:
 def make_number(epoch: int, n: int) -> Number:
     """The number of one page attempt of one puller epoch."""
     return Number(f"{epoch:010d}.{n:08d}.000")
+
+
+def is_number(text: str) -> bool:
+    """Whether a text could be a number of ours."""
+    return re.fullmatch(r"\d{10}\.\d{8}\.\d{3,}", text) is not None
 
 
 def released_number(staged: str) -> Number:

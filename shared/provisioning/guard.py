@@ -140,14 +140,37 @@ class GuardKeeper:
                 continue
         return Release(verdict=Verdict.NOTHING, staged=0)
 
-    async def _release(self, application: Application) -> Release:
+    async def read(self, app: str) -> Guard:
+        """The guard row of an application. Raises StorageUnavailable."""
+        return read_guard(await self._tables.read(ACCOUNTS, app, GUARD_KEY))
+
+    async def read_staged(self, application: Application) -> list[Account]:
+        """Every staged row of an application. Raises StorageUnavailable."""
+        return [account for account in await self._read_marked(application) if account.staged]
+
+    async def permit_approved(self, application: Application, accounts: list[Account], *, ends_hold: bool) -> None:
+        """Step 15: permits that a person gave; they do not count against the thresholds.
+
+        `ends_hold`: nobody else is held, and what is staged from now on is judged afresh. Raises StorageConflict when
+        somebody moved a row or the guard meanwhile; what was permitted by then stays so.
+        """
+        guard = await self.read(application.name)
+        guard = await self._permit(application, guard, accounts, [], approved=True)
+        if ends_hold and guard.held_up_to:
+            ended = _guard_operation(replace(guard, held_up_to="", held_since=None))
+            await self._tables.commit(DurableWrite.GUARD_APPROVE, ACCOUNTS, application.name, [ended])
+
+    async def _read_marked(self, application: Application) -> list[Account]:
         rows = await self._tables.read_range(
             ACCOUNTS, application.name, first=STAGED_PREFIX, before=STAGED_PREFIX[:-1] + ";"
         )
-        if not rows:
+        return await self._read_accounts(application, [row.key for row in rows])
+
+    async def _release(self, application: Application) -> Release:
+        accounts = await self._read_marked(application)
+        if not accounts:
             return Release(verdict=Verdict.NOTHING, staged=0)
-        guard = await self._read_guard(application.name)
-        accounts = await self._read_accounts(application, [row.key for row in rows])
+        guard = await self.read(application.name)
         now = self._clock.now()
         staged = [account for account in accounts if account.staged]
         counted = [account for account in staged if counts(account)]
@@ -171,15 +194,24 @@ class GuardKeeper:
         return Release(verdict=verdict, staged=len(counted), released=len(counted))
 
     async def _permit(
-        self, application: Application, guard: Guard, counted: list[Account], uncounted: list[Account]
-    ) -> None:
-        """Permit the counted rows and take the mark off the others, 49 a transaction, then enqueue."""
+        self,
+        application: Application,
+        guard: Guard,
+        counted: list[Account],
+        uncounted: list[Account],
+        *,
+        approved: bool = False,
+    ) -> Guard:
+        """Permit the counted rows and take the mark off the others, 49 a transaction, then enqueue.
+
+        What a person `approved` leaves the count of the rolling day as it was.
+        """
         now = self._clock.now()
         everyone = counted + uncounted
         with_permit = {account.key for account in counted}
         for at in range(0, len(everyone), RELEASE_BATCH):
             batch = everyone[at : at + RELEASE_BATCH]
-            guard = _counted(guard, now, sum(account.key in with_permit for account in batch))
+            guard = _counted(guard, now, 0 if approved else sum(account.key in with_permit for account in batch))
             operations = [_guard_operation(guard)]
             enqueued = batch if at + len(batch) <= ENQUEUED_AT_ONCE else []
             for account in batch:
@@ -200,6 +232,7 @@ class GuardKeeper:
             )
         if counted:
             telemetry.emit(telemetry.Event.DELETIONS_RELEASED, application=application.name, count=len(counted))
+        return guard
 
     async def _hold(self, application: Application, guard: Guard, counted: list[Account]) -> Guard:
         """Note the hold and its list number; alert once, when it begins."""
@@ -231,9 +264,6 @@ class GuardKeeper:
                 )
             except StorageConflict:
                 continue
-
-    async def _read_guard(self, app: str) -> Guard:
-        return read_guard(await self._tables.read(ACCOUNTS, app, GUARD_KEY))
 
     async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
         accounts: list[Account] = []

@@ -55,6 +55,7 @@ class References:
             if wanted.get(path) == reference.source_id != account.source_id
             and reference.target_id
             and not account.recheck
+            and account.state is not AccountState.HELD
         }
         open_ids = {path: source_id for path, source_id in wanted.items() if path not in known}
         if open_ids:
@@ -109,7 +110,8 @@ class References:
             waiting = await self.rows.read(linked.application, ResourceKind(kind), source_id)
             meant = [entry for entry in waiting.references.values() if entry.source_id == linked.source_id]
             is_told = bool(meant) and all(entry.target_id == linked.target_id for entry in meant)
-            if not waiting.etag or not waiting.wanted or is_told:
+            if not waiting.etag or not waiting.wanted or waiting.is_held() or is_told:
+                # Who is held looks again anyway, should they come back.
                 return
             # Under the row's ETag its own number, last field one up, is new for it.
             number = released_number(waiting.wanted)

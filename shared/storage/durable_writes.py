@@ -24,6 +24,8 @@ class DurableWrite(StrEnum):
     GUARD_RELEASE = "13 permit the staged rows"
     GUARD_ENQUEUE = "13 enqueue the released rows"
     GUARD_HOLD = "14 hold the staged rows"
+    GUARD_APPROVE = "15 end the hold of what was approved"
+    GUARD_REJECT = "15 reject staged rows"
     PUT_BACK = "17 put the message back, hidden"
     NOTE_REFERENCES = "20 note who refers to whom"
     RESOLVE_CREATE = "21 claim or clear a lost create"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from shared.provisioning import pull_run
 from shared.provisioning.guard import Release, Verdict
@@ -268,6 +269,38 @@ async def held_until_they_return(stage: Stage) -> None:
     stage.tenant.enable(two)
 
 
+async def held_then_approved(stage: Stage) -> None:
+    await _hold_two(stage)
+    # A person whose answer was not acknowledged looks again, and repeats it.
+    for _ in range(3):
+        held = await stage.world.services.held_deletions.read(stage.application)
+        if held.list_number:
+            answer = partial(stage.world.services.held_deletions.approve, stage.application, held.list_number)
+            await stage.attempt(answer)
+
+
+async def held_then_rejected(stage: Stage) -> None:
+    people = await _hold_two(stage)
+    for _ in range(3):
+        held = await stage.world.services.held_deletions.read(stage.application)
+        if held.list_number:
+            answer = partial(stage.world.services.held_deletions.reject, stage.application, held.list_number)
+            await stage.attempt(answer)
+    await stage.settle()
+    assert [stage.resource((await stage.account(each)).target_id)["active"] for each in people] == [True, True]
+    for each in people:
+        stage.tenant.enable(each)
+
+
+async def _hold_two(stage: Stage) -> list[str]:
+    people = [await stage.provisioned(), await stage.provisioned()]
+    stage.begin()
+    for each in people:
+        stage.tenant.disable(each)
+    await stage.settle()
+    return people
+
+
 async def two_pages(stage: Stage) -> None:
     one, two = await stage.provisioned(), await stage.provisioned()
     stage.begin()
@@ -429,6 +462,8 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "credentials refused": (credentials_refused, Scenery()),
     "lost message": (lost_message, Scenery()),
     "held until they return": (held_until_they_return, SMALL_GUARD),
+    "held, then approved": (held_then_approved, SMALL_GUARD),
+    "held, then rejected": (held_then_rejected, SMALL_GUARD),
     "two pages": (two_pages, Scenery(page_size=1)),
     "Graph throttles": (graph_throttles, Scenery()),
     "poisoned": (poisoned, Scenery()),

@@ -167,6 +167,79 @@ async def test_people_who_come_back_end_their_own_hold(world: World) -> None:
     assert world.active("acme") == before - {world.tenant.user(people[0])["userPrincipalName"].casefold()}
 
 
+async def hold(world: World, count: int) -> set[str]:
+    """So many people leave at once; answers the user names that are still active then."""
+    for user_id in some_active(world, count):
+        world.tenant.disable(user_id)
+    await world.provision_all()
+    return world.active("acme")
+
+
+async def test_what_was_approved_loses_access_and_does_not_count_against_the_thresholds(world: World) -> None:
+    before = await hold(world, 6)
+    people = some_active(world, 11)
+    application = world.services.applications["acme"]
+    held = await world.services.held_deletions.read(application)
+
+    count = await world.services.held_deletions.approve(application, held.list_number)
+    await world.settle()
+    for user_id in people[:5]:
+        world.tenant.disable(user_id)
+    await world.provision_all()
+
+    assert (len(held.accounts), count) == (6, 6)
+    assert len(world.active("acme")) == len(before) - 6 - 5
+    assert (await world.services.held_deletions.read(application)).list_number == ""
+
+
+async def test_only_the_list_that_was_seen_is_approved(world: World) -> None:
+    before = await hold(world, 6)
+    application = world.services.applications["acme"]
+    seen = await world.services.held_deletions.read(application)
+    later = some_active(world, 1)[0]
+    world.tenant.disable(later)
+    await world.provision_all()
+
+    await world.services.held_deletions.approve(application, seen.list_number)
+    await world.settle()
+    left = await world.services.held_deletions.read(application)
+
+    assert len(world.active("acme")) == len(before) - 6
+    assert [account.source_id for account in left.accounts] == [later]
+
+
+async def test_who_was_rejected_keeps_access_until_the_directory_changes_for_them(world: World) -> None:
+    leaver, *_ = some_active(world, 6)
+    before = await hold(world, 6)
+    application = world.services.applications["acme"]
+    held = await world.services.held_deletions.read(application)
+
+    count = await world.services.held_deletions.reject(application, held.list_number)
+    for _ in range(3):
+        world.clock.advance(86_400)
+        await world.settle()
+    kept = world.active("acme")
+    world.tenant.update(leaver, jobTitle="Gone")
+    await world.provision_all()
+    await world.settle()
+
+    assert count == 6
+    assert kept == before
+    assert len(world.active("acme")) == len(before) - 1
+
+
+async def test_an_answer_is_safe_to_repeat_and_an_old_one_does_nothing(world: World) -> None:
+    before = await hold(world, 6)
+    application = world.services.applications["acme"]
+    held = await world.services.held_deletions.read(application)
+    await world.services.held_deletions.reject(application, held.list_number)
+
+    assert await world.services.held_deletions.reject(application, held.list_number) == 0
+    assert await world.services.held_deletions.approve(application, held.list_number) == 0
+    await world.settle()
+    assert world.active("acme") == before
+
+
 async def test_the_rolling_day_counts_across_rounds(world: World) -> None:
     before = len(world.active("acme"))
     people = some_active(world, 6)
