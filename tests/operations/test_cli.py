@@ -213,6 +213,16 @@ async def test_a_refused_token_is_told_with_the_settings_to_look_at_and_never_sh
     assert "a-wrong-token" not in result.stdout
 
 
+async def test_nothing_held_is_said_so_and_an_answer_needs_the_number_of_a_list(stage: Stage) -> None:
+    listed = await stage.run("held", "list", "acme")
+    refused = await stage.run("held", "approve", "acme", "everybody")
+    nobody = await stage.run("held", "reject", "acme", "0000000001.00000001.000", "--json")
+
+    assert (listed.exit_code, "Nothing is held." in listed.output) == (ExitCode.OK, True)
+    assert (refused.exit_code, "is no list number" in refused.output) == (ExitCode.USAGE, True)
+    assert (nobody.exit_code, json.loads(nobody.stdout)) == (ExitCode.OK, {"accounts": 0})
+
+
 async def test_nobody_of_that_id_is_a_usage_error_that_says_which_ids_work(stage: Stage) -> None:
     result = await stage.run("account", "acme", "jo@contoso.example")
 
