@@ -156,7 +156,8 @@ class Reconciler:
         if early is not None:
             return early
         if account.waking:
-            await self.references.wake(account)
+            if not await self.references.wake(account):
+                return Outcome(kind=OutcomeKind.PUT_BACK, reason="row_moved", hidden_s=self._spread(1.0))
             if not self._is_due(attempt):
                 await self.references.forget_waking(account)
                 return Outcome(kind=OutcomeKind.DONE, reason="woken")

@@ -57,9 +57,11 @@ class Reconfiguration:
 
     async def _raise_known(self, run: PullRun, application: Application) -> None:
         """Raise every account row of an application, and the members of its groups."""
-        rows = self.tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("state",))
+        rows = self.tables.query(ACCOUNTS, application.name, first="user:", before="user;", select=("wanted",))
         async for page in rows:
-            await self._raise_users(run, application, [row.key.removeprefix("user:") for row in page])
+            # A row without a number was never raised: it only says that others refer to it.
+            known = [row.key.removeprefix("user:") for row in page if row.text("wanted")]
+            await self._raise_users(run, application, known)
         for group_id in await run.assigned_groups(application.name):
             async for members in self.mirror.list_members(group_id):
                 await self._raise_users(run, application, [user_id for user_id, _ in members])

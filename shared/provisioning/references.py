@@ -32,6 +32,8 @@ from shared.storage.tables import Operation, Row, StorageConflict, Tables, gathe
 
 _PARALLEL = 8
 _TRIES = 5
+_LOOKS_AGAIN = frozenset({AccountState.HELD, AccountState.DISABLED, AccountState.SKIPPED, AccountState.DELETED})
+"""Who comes back from here was not kept up to date about whom they refer to: everything is read again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class References:
             if wanted.get(path) == reference.source_id != account.source_id
             and reference.target_id
             and not account.recheck
-            and account.state is not AccountState.HELD
+            and account.state not in _LOOKS_AGAIN
         }
         open_ids = {path: source_id for path, source_id in wanted.items() if path not in known}
         if open_ids:
@@ -97,14 +99,21 @@ class References:
             except StorageConflict:
                 continue
 
-    async def wake(self, account: Account) -> None:
-        """Raise every row that refers to this account under another id than it has now. Idempotent."""
+    async def wake(self, account: Account) -> bool:
+        """Raise every row that refers to this account under another id than it has now. Idempotent.
+
+        False: a row moved too often to be told; the account stays `waking`, and they are told at the next look.
+        """
         first = refers_key(account.source_id, "")
         notes = await self.tables.read_range(ACCOUNTS, account.application, first=first, before=first[:-1] + ";")
-        for at in range(0, len(notes), _PARALLEL):
-            await gather_all([self._wake_one(account, note) for note in notes[at : at + _PARALLEL]])
+        told = [
+            each
+            for at in range(0, len(notes), _PARALLEL)
+            for each in await gather_all([self._wake_one(account, note) for note in notes[at : at + _PARALLEL]])
+        ]
+        return all(told)
 
-    async def _wake_one(self, linked: Account, note: Row) -> None:
+    async def _wake_one(self, linked: Account, note: Row) -> bool:
         kind, _, source_id = note.key.removeprefix(refers_key(linked.source_id, "")).partition(":")
         for _ in range(_TRIES):
             waiting = await self.rows.read(linked.application, ResourceKind(kind), source_id)
@@ -112,7 +121,7 @@ class References:
             is_told = bool(meant) and all(entry.target_id == linked.target_id for entry in meant)
             if not waiting.etag or not waiting.wanted or waiting.is_held() or is_told:
                 # Who is held looks again anyway, should they come back.
-                return
+                return True
             # Under the row's ETag its own number, last field one up, is new for it.
             number = released_number(waiting.wanted)
             columns = write_columns(wanted=number, pending=True, queued_at=self.clock.now(), recheck=number)
@@ -123,7 +132,8 @@ class References:
                 continue
             message = Message(app=linked.application, kind=waiting.kind, id=waiting.source_id)
             await self.queues.send(DurableWrite.WAKE_ENQUEUE, message)
-            return
+            return True
+        return False
 
     async def forget_waking(self, account: Account) -> None:
         """Everybody was told. Nobody minds when the row moved: the next attempt tells them again."""

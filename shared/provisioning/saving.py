@@ -121,8 +121,7 @@ class Saves:
             target_id=target_id,
         )
         await self.references.forget_notes(attempt.before, self._references_after(attempt))
-        if saved.waking:
-            await self.references.wake(saved)
+        if saved.waking and await self.references.wake(saved):
             await self.references.forget_waking(saved)
         await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
         return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)

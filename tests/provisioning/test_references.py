@@ -164,6 +164,29 @@ async def test_a_manager_who_vanished_and_was_made_again_is_linked_again(world: 
     assert managers(world) == {"boss": "boss", "report": "boss"} or managers(world)["report"] == "boss"
 
 
+async def test_who_comes_back_refers_to_the_account_their_manager_has_by_then(world: World) -> None:
+    boss = hire(world, "boss")
+    report = hire(world, "report", manager=boss)
+    assign(world, boss, report)
+    await world.provision_all()
+    world.tenant.disable(report)
+    await world.provision_all()
+    world.clock.advance(1000)
+    old = (await world.account("acme", boss)).target_id
+    acme = world.vendors["acme"]
+    acme.core.answer("DELETE", f"/Users/{old}", base_url=acme.base_url, query={}, headers=[], body=b"")
+    world.tenant.update(boss, jobTitle="Astronaut")
+    await world.provision_all()
+    await world.settle()
+
+    world.tenant.enable(report)
+    await world.provision_all()
+    await world.settle()
+
+    assert (await world.account("acme", boss)).target_id != old
+    assert managers(world) == {"boss": None, "report": "boss"}
+
+
 class Died(BaseException):
     """The process was killed."""
 
