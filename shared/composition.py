@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.provisioning.held_deletions import HeldDeletions
     from shared.provisioning.housekeeping import Housekeeper
     from shared.provisioning.mapping_source import SourceMapper
+    from shared.provisioning.memberships import Memberships
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
     from shared.provisioning.raise_lists import RaiseLists
@@ -187,6 +188,13 @@ class Services:
         return RaiseLists(self.tables)
 
     @cached_property
+    def memberships(self) -> Memberships:
+        """Memberships of groups."""
+        from shared.provisioning.memberships import Memberships
+
+        return Memberships(rows=self.rows, tables=self.tables, mirror=self.mirror, queues=self.queues, clock=self.clock)
+
+    @cached_property
     def backlog(self) -> Backlog:
         """Top-up and sweep."""
         from shared.provisioning.backlog import Backlog
@@ -231,7 +239,7 @@ class Services:
             guard=self.guard,
             lists=self.lists,
             backlog=self.backlog,
-            reconfiguration=Reconfiguration(states=self.states, tables=self.tables, mirror=self.mirror),
+            reconfiguration=Reconfiguration(states=self.states, tables=self.tables, mirror=self.mirror, groups=groups),
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,
             assignments=AssignmentPages(
@@ -253,6 +261,7 @@ class Services:
         from shared.provisioning.failure_window import FailureWindows
         from shared.provisioning.listing import Listing
         from shared.provisioning.matching import Matcher
+        from shared.provisioning.member_saving import MemberSaves
         from shared.provisioning.names import Names
         from shared.provisioning.reconcile import Reconciler, Timing
         from shared.provisioning.references import References
@@ -284,12 +293,22 @@ class Services:
         saves = Saves(
             rows=self.rows,
             references=references,
+            memberships=self.memberships,
             failures=failures,
             queues=self.queues,
             clock=self.clock,
             new_id=new_id,
             jitter=random.random,
             grace_s=self.settings.grace_s,
+        )
+        member_saves = MemberSaves(
+            rows=self.rows,
+            memberships=self.memberships,
+            saves=saves,
+            failures=failures,
+            queues=self.queues,
+            clock=self.clock,
+            new_id=new_id,
         )
         return Reconciler(
             applications=self.applications,
@@ -303,7 +322,9 @@ class Services:
             failures=failures,
             names=names,
             references=references,
+            memberships=self.memberships,
             saves=saves,
+            member_saves=member_saves,
             queues=self.queues,
             clock=self.clock,
             new_id=new_id,
@@ -326,6 +347,7 @@ class Services:
             states=self.states,
             guard=self.guard,
             backlog=self.backlog,
+            memberships=self.memberships,
             reconciler=self.reconciler,
             clock=self.clock,
         )

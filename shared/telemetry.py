@@ -32,6 +32,7 @@ class Event(StrEnum):
     ACCOUNT_ESCROWED = "account.escrowed"
     ACCOUNT_STAGED = "account.staged"
     ACCOUNT_WAITING = "account.waiting"
+    MEMBERS_CHANGED = "members.changed"
     ACCOUNT_POISONED = "account.poisoned"
     MESSAGE_REFUSED = "message.refused"
     DELETIONS_HELD = "deletions.held"

@@ -24,6 +24,7 @@ from shared.config.provisioning_file import (
     DeletionGuard,
     Deprovisioning,
     Drift,
+    GroupDeprovision,
     Notify,
     ScopeMode,
     ScopingFilter,
@@ -65,8 +66,8 @@ class Application:
     deletion_guard: DeletionGuard
     deprovisioning: Deprovisioning
     """`hard_deleted` is never None here."""
-    groups_out_of_scope: Literal["delete", "skip"]
-    groups_hard_deleted: Literal["delete", "skip"]
+    groups_out_of_scope: GroupDeprovision
+    groups_hard_deleted: GroupDeprovision
     drift: Drift
     notify: Notify
     renamed_from: str | None
@@ -82,6 +83,19 @@ class Application:
     def groups(self) -> ResourceProfile | None:
         """Groups at this application, None when they are not provisioned."""
         return self.profile.groups
+
+    def resource(self, kind: str) -> ResourceProfile:
+        """Users or groups at this application. Raises ValueError for groups where there are none."""
+        resource = self.profile.users if kind == "user" else self.profile.groups
+        if resource is None:
+            raise ValueError(f"application {self.name} has no groups")
+        return resource
+
+    @property
+    def has_members(self) -> bool:
+        """Whether memberships of groups are provisioned: groups are, and `members` is mapped."""
+        groups = self.profile.groups
+        return groups is not None and groups.update and any(mapping.target == "members" for mapping in groups.mappings)
 
     @property
     def protocol(self) -> Protocol:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -24,6 +24,7 @@ from shared.config.provisioning_file import (
     ClientCredentialsAuth,
     Deprovision,
     Deprovisioning,
+    GroupDeprovision,
     MappingOverride,
 )
 from shared.config.rule_checks import Finding, check_filters, check_mapping, check_matching
@@ -42,8 +43,8 @@ class PartsInForce:
     base_url: str
     auth: Auth
     deprovisioning: Deprovisioning
-    groups_out_of_scope: Literal["delete", "skip"]
-    groups_hard_deleted: Literal["delete", "skip"]
+    groups_out_of_scope: GroupDeprovision
+    groups_hard_deleted: GroupDeprovision
     config_hash: str
 
 
@@ -72,6 +73,7 @@ def compose(
     problems = [
         *(written.problem(location, expected) for location, expected in _findings(entry, vendor, profile)),
         *(written.problem(location, expected) for location, expected in _action_findings(deprovisioning, profile)),
+        *(written.problem(location, expected) for location, expected in _group_findings(entry, profile)),
     ]
     base_url, auth = "", entry.auth
     try:
@@ -81,14 +83,14 @@ def compose(
             problems.append(written.problem(tuple(error.key.split(".")), error.expected))
     if problems:
         raise ConfigurationError(problems)
-    groups_delete: Literal["delete", "skip"] = "delete" if profile.groups and profile.groups.delete else "skip"
+    gone = GroupDeprovision.DELETE if profile.groups and profile.groups.delete else GroupDeprovision.EMPTY
     return PartsInForce(
         profile=profile,
         base_url=base_url,
         auth=auth,
         deprovisioning=deprovisioning,
-        groups_out_of_scope=entry.groups.out_of_scope if entry.groups else "skip",
-        groups_hard_deleted=(entry.groups.hard_deleted if entry.groups else None) or groups_delete,
+        groups_out_of_scope=entry.groups.out_of_scope if entry.groups else GroupDeprovision.EMPTY,
+        groups_hard_deleted=(entry.groups.hard_deleted if entry.groups else None) or gone,
         config_hash=_config_hash(entry, profile, deprovisioning),
     )
 
@@ -110,6 +112,9 @@ def _profile_in_force(entry: ApplicationEntry, vendor: Profile) -> Profile:
             matching=entry.matching.groups,
             actions=entry.actions.groups,
         )
+        if entry.groups:
+            own = entry.groups.model_dump(include={"members_per_patch", "disabled_members"}, exclude_none=True)
+            groups = groups.model_copy(update=own)
     roles = entry.roles and _overlay(vendor.roles, entry.roles)
     roles = roles or vendor.roles
     if entry.exclude_default_access is not None:
@@ -253,6 +258,20 @@ def _action_findings(deprovisioning: Deprovisioning, profile: Profile) -> Iterat
             yield ("deprovisioning", key), "skip or delete; accounts cannot be disabled without a mapping of active"
         if wanted is Deprovision.DELETE and not users.delete:
             yield ("deprovisioning", key), "disable or skip; this profile does not delete accounts"
+
+
+def _group_findings(entry: ApplicationEntry, profile: Profile) -> Iterator[Finding]:
+    groups = profile.groups
+    if groups is None:
+        return
+    if profile.protocol.patch.verb != "patch":
+        # A replacement would carry every member of every group in every request.
+        yield ("groups", "enabled"), "false; memberships are written as differences, and this vendor has no PATCH"
+    if entry.groups is None or groups.delete:
+        return
+    for key, wanted in (("out_of_scope", entry.groups.out_of_scope), ("hard_deleted", entry.groups.hard_deleted)):
+        if wanted is GroupDeprovision.DELETE:
+            yield ("groups", key), "empty or skip; this profile does not delete groups"
 
 
 def _config_hash(entry: ApplicationEntry, profile: Profile, deprovisioning: Deprovisioning) -> str:

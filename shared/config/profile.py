@@ -213,7 +213,12 @@ class ResourceProfile(ConfigurationModel):
     """How a deleted account comes back: a new create, `active` = true on the old id, or not at all."""
     restored_keeps_roles: bool = True
     max_objects: int | None = None
-    members_per_patch: int = Field(default=100, ge=1)
+    members_per_patch: int = Field(default=100, ge=1, le=400)
+    """For groups: how many memberships one request may add or remove."""
+    disabled_members: Literal["keep", "remove"] = "keep"
+    """For groups: whether a disabled account stays a member, or is taken out until it is enabled again."""
+    disable_drops_members: bool = False
+    """For users: True when the vendor itself takes a disabled account out of its groups; they are given back."""
     list_needs_filter: bool = False
     """True: a list without a filter is refused."""
     lookup_without: tuple[str, ...] = ()

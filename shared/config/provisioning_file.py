@@ -234,14 +234,29 @@ class ActionsEntry(ConfigurationModel):
     groups: Actions = Actions.model_construct()
 
 
+class GroupDeprovision(StrEnum):
+    """What happens to a group at the vendor that should no longer be there."""
+
+    DELETE = "delete"
+    EMPTY = "empty"
+    """The members we added are removed, the group stays."""
+    SKIP = "skip"
+    """The group and its members are left as they are."""
+
+
 class GroupsEntry(ConfigurationModel):
     """Whether assigned groups are provisioned as groups."""
 
     enabled: bool = True
     scoping_filters: tuple[ScopingFilter, ...] = ()
-    out_of_scope: Literal["delete", "skip"] = "skip"
-    hard_deleted: Literal["delete", "skip"] | None = None
-    """Default: delete where the profile can, else skip."""
+    out_of_scope: GroupDeprovision = GroupDeprovision.EMPTY
+    """Unassigned, or excluded by a scoping filter."""
+    hard_deleted: GroupDeprovision | None = None
+    """Default: delete where the profile can, else empty."""
+    members_per_patch: int | None = Field(default=None, ge=1, le=400)
+    """How many memberships one request may change; overrides the profile's."""
+    disabled_members: Literal["keep", "remove"] | None = None
+    """Whether a disabled account stays a member; overrides the profile's."""
 
 
 class ApplicationEntry(ConfigurationModel):

@@ -90,6 +90,17 @@ class UserFacts:
         return self.user.presence if self.user else Presence.UNKNOWN
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFacts:
+    """Everything the mirror knows about one group, its members aside."""
+
+    id: str
+    presence: Presence = Presence.UNKNOWN
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    is_tracked: bool = False
+    """Whether the mirror holds its members."""
+
+
 def user_partition(user_id: str) -> str:
     """Spread users over 16 partitions, whatever the shape of their ids."""
     return f"user-{hashlib.sha256(user_id.encode()).hexdigest()[0]}"
@@ -192,6 +203,28 @@ class Mirror:
         """Read a group's row."""
         return await self._tables.read(DIRECTORY, "group", group_id)
 
+    async def read_facts(self, kind: str, source_id: str) -> UserFacts | GroupFacts:
+        """Read what is known about a `user` or a `group`: one request."""
+        return await (self.read_user_facts(source_id) if kind == "user" else self.read_group_facts(source_id))
+
+    async def read_group_facts(self, group_id: str) -> GroupFacts:
+        """Read what is known about a group: one request."""
+        return group_facts(group_id, await self.read_group(group_id))
+
+    async def read_membership(self, group_id: str, user_id: str) -> bool | None:
+        """Whether a user is a direct member of a tracked group; None: nobody has said so or otherwise."""
+        row = await self._tables.read(DIRECTORY, members_partition(group_id), user_id)
+        return None if row is None else not row.values.get("gone", False)
+
+    async def read_memberships(self, group_id: str, *, after: str, count: int) -> list[tuple[str, bool]]:
+        """Up to `count` memberships of a tracked group in order of the users' ids, traces included."""
+        pages = self._tables.query(
+            DIRECTORY, members_partition(group_id), first=f"{after}\x01" if after else "", page_size=count
+        )
+        async for page in pages:
+            return [(row.key, not row.values.get("gone", False)) for row in page]
+        return []
+
     async def list_members(self, group_id: str) -> AsyncIterator[list[tuple[str, Row]]]:
         """List a group's tracked memberships, traces included, page by page."""
         async for page in self._tables.query(DIRECTORY, members_partition(group_id)):
@@ -207,6 +240,25 @@ class Mirror:
         )
         async for page in pages:
             yield [_read_user(row.key.removesuffix(":user"), row) for row in page if row.key.endswith(":user")]
+
+
+def group_facts(group_id: str, row: Row | None) -> GroupFacts:
+    """Decode a group's row."""
+    if row is None:
+        return GroupFacts(id=group_id)
+    removal = str(row.values.get("removal", ""))
+    presence = Presence.ACTIVE
+    if removal:
+        presence = Presence.HARD_DELETED if removal == Removal.HARD else Presence.SOFT_DELETED
+    elif "attributes" not in row.values:
+        # Only assigned so far: no page has shown the group itself.
+        presence = Presence.UNKNOWN
+    return GroupFacts(
+        id=group_id,
+        presence=presence,
+        attributes=json.loads(str(row.values.get("attributes", "")) or "{}"),
+        is_tracked=bool(row.values.get("tracked", False)),
+    )
 
 
 def _read_user(user_id: str, row: Row) -> MirrorUser:

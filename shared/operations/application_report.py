@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.config.applications import Application
-from shared.provisioning.accounts import ACCOUNTS, AccountState
+from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.raise_lists import RaiseLists
 from shared.storage.queues import Queues
@@ -49,13 +49,15 @@ async def report_application(
     listed = await lists.count(application.name)
     counts: Counter[str] = Counter({AccountState.PENDING: listed})
     pending = listed
-    pages = tables.query(
-        ACCOUNTS, application.name, first="user:", before="user;", select=("state", "pending", "wanted")
-    )
-    async for page in pages:
-        # A row without a number was never raised: it only says that others refer to it.
-        counts.update(str(row.values.get("state") or AccountState.PENDING) for row in page if row.values.get("wanted"))
-        pending += sum(bool(row.values.get("pending")) for row in page)
+    for kind in ResourceKind:
+        pages = tables.query(
+            ACCOUNTS, application.name, first=f"{kind}:", before=f"{kind};", select=("state", "pending", "wanted")
+        )
+        async for page in pages:
+            # A row without a number was never raised: it only says that others refer to it.
+            known = [row for row in page if row.values.get("wanted")]
+            counts.update(str(row.values.get("state") or AccountState.PENDING) for row in known)
+            pending += sum(bool(row.values.get("pending")) for row in page)
     return ApplicationReport(
         name=application.name,
         enabled=application.enabled,

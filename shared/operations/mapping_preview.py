@@ -105,7 +105,7 @@ def preview_mapping(
     judged = application if roles is None else replace(application, scope=ScopeMode.ALL)
     try:
         standing = judge_standing(judged, facts, assigned_groups)
-        mapped = mapper.map_user(
+        mapped = mapper.map_source(
             application,
             facts,
             roles=standing.roles if roles is None else roles,

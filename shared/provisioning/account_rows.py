@@ -142,7 +142,14 @@ class AccountRows:
             return
 
     async def save_nothing(
-        self, account: Account, *, state: AccountState, config: str, entry: LogEntry, references: str = ""
+        self,
+        account: Account,
+        *,
+        state: AccountState,
+        config: str,
+        entry: LogEntry,
+        references: str = "",
+        more_columns: Mapping[str, Any] | None = None,
     ) -> None:
         """Step 23: the plan is empty. Raises RowMoved."""
         columns = write_columns(
@@ -161,15 +168,21 @@ class AccountRows:
             lease_token=None,
             **NOTHING_FAILED,
         )
+        columns |= more_columns or {}
         reserved = account.intent.matching if account.intent else ""
         more = [Operation.delete(match_key(account.kind, reserved))] if reserved else []
         await self._unleased(DurableWrite.SAVE_NOTHING, account, columns, entry, more=more)
 
-    async def stage(self, account: Account, *, config: str, entry: LogEntry) -> None:
-        """Step 24: a destructive plan without a permit waits for the guard. Raises RowMoved."""
+    async def stage(self, account: Account, *, config: str, entry: LogEntry, removing: int = 0) -> None:
+        """Step 24: a destructive plan without a permit waits for the guard. Raises RowMoved.
+
+        `removing`: how many memberships a group would lose at once.
+        """
         columns = write_columns(
             staged=account.wanted, state=AccountState.HELD, tried=account.wanted, config=config, **NOTHING_FAILED
         )
+        if account.kind is ResourceKind.GROUP:
+            columns["removing"] = removing
         marker = Operation.merge(staged_key(account.key), {"number": account.wanted})
         await self._unleased(DurableWrite.STAGE, account, columns, entry, more=[marker])
 

@@ -6,9 +6,12 @@ columns, so a save that was refused because of a raise can be repeated on the ne
 
 Rows of an application (`accounts` / application):
 
-    user:<source id>              the account row
-    target:user:<target id>       who owns an account at the vendor (never two rows, protocol H8)
-    match:user:<hash of value>    an open create or rename reserves the value (protocol H12)
+    user:<source id>              the account row of a person
+    group:<source id>             the account row of a group
+    target:<kind>:<target id>     who owns an account at the vendor (never two rows, protocol H8)
+    match:<kind>:<hash of value>  an open create or rename reserves the value (protocol H12)
+    member:<group>:<user>         a membership as it was sent
+    change:<group>:<number>:<user>  a membership that is to be looked at
     refers:<source id>:<row key>  whose row refers to whom (a manager), so that a late account wakes who waits for it
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
@@ -34,6 +37,8 @@ Number = NewType("Number", str)
 """`<epoch>.<n>.<release>`, fixed width: compares as text, never used twice for a row (protocol H1)."""
 
 ACCOUNTS = "accounts"
+FROM_START = "*"
+"""`fill` of a group whose memberships are compared from the first one on; no id looks like this."""
 GUARD_KEY = "guard"
 
 
@@ -158,6 +163,17 @@ class Account:
     """Others refer to this account: they are told when it gets a link (protocol T7)."""
     waking: bool = False
     """The account got its link, and whoever refers to it may not have been told yet."""
+    fill: str = ""
+    """Groups: the user after whom all memberships are still to be compared, `FROM_START`, or empty: none."""
+    members: int = 0
+    """Groups: how many memberships were sent."""
+    chunk: int = 0
+    """Groups: how many memberships one request may hold, after the vendor refused more; 0: the profile's limit."""
+    removing: int = 0
+    """Groups: how many memberships the plan that was staged takes away."""
+    removed: int = 0
+    """Groups: how many memberships were taken away since `removed_since`."""
+    removed_since: datetime | None = None
     staged: str = ""
     permit: str = ""
     rejected: str = ""
@@ -195,6 +211,16 @@ def target_key(kind: ResourceKind, target_id: str) -> str:
 def match_key(kind: ResourceKind, value: str) -> str:
     """The row key that reserves a matching value; folded, because vendors compare names without case."""
     return f"match:{kind}:{hashlib.sha256(value.casefold().encode()).hexdigest()[:40]}"
+
+
+def member_key(group_id: str, user_id: str) -> str:
+    """The row key of a membership as it was sent."""
+    return f"member:{group_id}:{user_id}"
+
+
+def change_key(group_id: str, number: str, user_id: str) -> str:
+    """The row key that says: this membership is to be looked at. A later change has a key of its own."""
+    return f"change:{group_id}:{number}:{user_id}"
 
 
 def refers_key(source_id: str, by: str) -> str:
@@ -260,6 +286,12 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         recheck=text("recheck"),
         referred=bool(values.get("referred", False)),
         waking=bool(values.get("waking", False)),
+        fill=text("fill"),
+        members=int(values.get("members", 0)),
+        chunk=int(values.get("chunk", 0)),
+        removing=int(values.get("removing", 0)),
+        removed=int(values.get("removed", 0)),
+        removed_since=instant("removed_since"),
         staged=text("staged"),
         permit=text("permit"),
         rejected=text("rejected"),

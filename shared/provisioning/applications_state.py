@@ -62,6 +62,7 @@ class ApplicationState:
     """End of the last quarantine or pause: what was queued before it has no message any more."""
     listed_at: datetime | None = None
     """When the vendor's accounts were last listed for matching."""
+    groups_listed_at: datetime | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -105,6 +106,7 @@ class ApplicationStates:
                 config_started_at=read_instant(str(values.get("config_started_at", ""))),
                 resumed_at=read_instant(str(values.get("resumed_at", ""))),
                 listed_at=read_instant(str(values.get("listed_at", ""))),
+                groups_listed_at=read_instant(str(values.get("groups_listed_at", ""))),
             )
         self._cached[name] = (asked_at, state)
         return state
@@ -185,9 +187,13 @@ class ApplicationStates:
         telemetry.emit(telemetry.Event.APPLICATION_RESUMED, application=name, reason=current.reason)
         return True
 
-    async def note_listed(self, name: str, at: datetime | None) -> None:
-        """Note when the vendor's accounts were listed; None: the listing is void."""
-        await self._move(DurableWrite.APPLICATION_STATE, name, lambda state: replace(state, listed_at=at))
+    async def note_listed(self, name: str, at: datetime | None, *, groups: bool = False) -> None:
+        """Note when the vendor's accounts, or its groups, were listed; None: the listing is void."""
+
+        def note(state: ApplicationState) -> ApplicationState:
+            return replace(state, groups_listed_at=at) if groups else replace(state, listed_at=at)
+
+        await self._move(DurableWrite.APPLICATION_STATE, name, note)
 
     async def _move(
         self, write: DurableWrite, name: str, change: Callable[[ApplicationState], ApplicationState | None]
@@ -209,6 +215,7 @@ class ApplicationStates:
                 config_started_at=moved.config_started_at,
                 resumed_at=moved.resumed_at,
                 listed_at=moved.listed_at,
+                groups_listed_at=moved.groups_listed_at,
             )
             operation = (
                 Operation.replace(STATE_KEY, values, etag=state.etag)

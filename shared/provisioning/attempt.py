@@ -9,12 +9,15 @@ from enum import StrEnum
 from typing import Any
 
 from shared.config.applications import Application
-from shared.directory.mirror import Assignment, UserFacts
-from shared.provisioning.accounts import Account, Reference
+from shared.config.profile import ResourceProfile
+from shared.directory.mirror import Assignment, GroupFacts, UserFacts
+from shared.provisioning.accounts import Account, Reference, ResourceKind
+from shared.provisioning.member_changes import MemberBatch
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, modified_properties
 from shared.provisioning.standing import Standing
 from shared.rules.mapping import MappedAccount
+from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer
 from shared.scim.error_catalogue import ERROR_CATALOGUE, ErrorCode
 
@@ -64,7 +67,7 @@ class Attempt:
     """Came from the queue that overtakes."""
     number: int = 1
     trace: str = ""
-    facts: UserFacts = field(default_factory=lambda: UserFacts(user=None))
+    facts: UserFacts | GroupFacts = field(default_factory=lambda: UserFacts(user=None))
     groups: Mapping[str, Assignment] = field(default_factory=dict)
     standing: Standing | None = None
     plan: Plan | None = None
@@ -74,6 +77,8 @@ class Attempt:
     """The source as an active account, once it was mapped."""
     references: Mapping[str, Reference] = field(default_factory=dict)
     """Whom the account refers to, as far as their accounts exist."""
+    batch: MemberBatch | None = None
+    """Groups: the memberships this attempt looked at."""
     reasserts_early: bool = False
     """A leaver's re-assert before grace is over: a late write may still land behind it (protocol H7)."""
     lease_ends: float = 0.0
@@ -84,6 +89,16 @@ class Attempt:
     def seen(self) -> str:
         """The `wanted` this attempt decided for."""
         return self.before.wanted
+
+    @property
+    def resource(self) -> ResourceProfile:
+        """What the profile says about accounts of this kind."""
+        return self.application.resource(self.account.kind)
+
+    @property
+    def resource_type(self) -> ResourceType:
+        """The kind of account, as the vendor's addresses have it."""
+        return ResourceType.USER if self.account.kind is ResourceKind.USER else ResourceType.GROUP
 
     def grace_left_s(self, grace_s: float) -> float:
         """Seconds in which a write of this account may still land behind our back."""
@@ -124,7 +139,7 @@ class Attempt:
             error=error or (answer.detail if answer else ""),
             remedy=remedy_of(code),
             steps=tuple(self.steps),
-            modified=modified_properties(self.before, plan) if wrote and plan else (),
+            modified=modified_properties(self.before, plan) if wrote and plan and not plan.members else (),
             trace=self.trace,
         )
 
@@ -142,6 +157,10 @@ class OwnCode(StrEnum):
     """The name belongs to the account of somebody who left."""
     SOURCE_UNKNOWN = "SourceUnknown"
     """The directory never showed this object."""
+    GROUP_MISSING = "GroupMissing"
+    """The vendor's groups are made by hand, and this one was not found."""
+    MEMBERS_REFUSED = "MembersRefused"
+    """The vendor took some members of a group, and not others."""
     POISONED = "Poisoned"
     """The function failed again and again: a bug."""
 
@@ -153,6 +172,10 @@ _OWN_REMEDIES = {
     "the vendor, or transfer it if it is the same person with a new directory id. Then retry the account.",
     OwnCode.SOURCE_UNKNOWN: "Nothing to do at first: it is tried again when the directory shows the object. If it "
     "stays, check that the app's identity may read all users.",
+    OwnCode.GROUP_MISSING: "Create the group at the vendor under exactly this name; it is found by itself at the next "
+    "try. This vendor's groups can be filled, not created.",
+    OwnCode.MEMBERS_REFUSED: "See the group's log for the members and the vendor's words; mend their accounts at the "
+    "vendor. They are tried again by themselves.",
     OwnCode.POISONED: "Report the exception named in the row; retry the account when the defect is mended.",
 }
 

@@ -7,7 +7,7 @@ lost when a message vanishes or was never sent.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,7 +29,7 @@ from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, Tables, gather_all
+from shared.storage.tables import Operation, Row, Tables, gather_all
 
 if TYPE_CHECKING:
     from shared.provisioning.pull_run import PullRun
@@ -187,25 +187,12 @@ class Backlog:
         )
         condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}' or waking eq true"
         last, queued = cursor, 0
-        pages = self._tables.query(
-            ACCOUNTS,
-            application.name,
-            first=f"{cursor}\x01" if cursor else "user:",
-            before="user;",
-            where=condition,
-            select=_COLUMNS,
-            page_size=_BATCH,
-        )
-        async for page in pages:
+        async for page in self._read_rows(application.name, condition, after=cursor):
             now = self._clock.now()
             due: list[tuple[Account, bool]] = []
             for row in page:
-                account = read_account(
-                    row,
-                    application=application.name,
-                    kind=ResourceKind.USER,
-                    source_id=row.key.removeprefix("user:"),
-                )
+                kind, _, source_id = row.key.partition(":")
+                account = read_account(row, application=application.name, kind=ResourceKind(kind), source_id=source_id)
                 verdict = judge_due(account, rules, now)
                 if verdict is not Due.NOT:
                     due.append((account, verdict is Due.FIRST))
@@ -227,6 +214,19 @@ class Backlog:
         if queued:
             telemetry.emit(telemetry.Event.BACKLOG_QUEUED, application=application.name, count=queued)
         return last if room <= 0 else None
+
+    async def _read_rows(self, app: str, condition: str, *, after: str) -> AsyncIterator[list[Row]]:
+        """The account rows after a key, groups before users: groups are few, and their members wait for them."""
+        for kind in (ResourceKind.GROUP, ResourceKind.USER):
+            first, before = f"{kind}:", f"{kind};"
+            if after >= before:
+                continue
+            if after > first:
+                first = f"{after}\x01"
+            async for page in self._tables.query(
+                ACCOUNTS, app, first=first, before=before, where=condition, select=_COLUMNS, page_size=_BATCH
+            ):
+                yield page
 
     async def _room(self, application: Application) -> int:
         """How many messages the queues of an application may still take."""

@@ -9,8 +9,8 @@ from shared.config.applications import Application
 from shared.provisioning.attempt import Attempt
 from shared.provisioning.planning import ProvisioningAction
 from shared.scim.answers import Answer
-from shared.scim.client import RequestPriority, ResourceType, ScimClient
-from shared.scim.patching import build_replacement, build_resource, full_patch, patch_operations
+from shared.scim.client import RequestPriority, ScimClient
+from shared.scim.patching import build_replacement, build_resource, full_patch, member_operations, patch_operations
 
 ClientOf = Callable[[Application], ScimClient]
 
@@ -34,6 +34,11 @@ class Exporter:
         """Ask for an account that does not exist."""
         return await self._client_of(application).test_connection()
 
+    async def read(self, attempt: Attempt) -> Answer:
+        """Read the account that the attempt is about."""
+        client = self._client_of(attempt.application)
+        return await client.read(attempt.resource_type, attempt.account.target_id, priority=priority_of(attempt))
+
     async def send(self, attempt: Attempt) -> Answer:
         """Step 29: exactly one request, no transport retry. The caller holds the slot."""
         assert attempt.plan is not None
@@ -44,14 +49,16 @@ class Exporter:
             case ProvisioningAction.CREATE:
                 body = build_resource(
                     {**attempt.plan.change.set, **attempt.plan.on_create},
-                    schema_urn=attempt.application.users.schema_urn,
+                    schema_urn=attempt.resource.schema_urn,
                 )
-                return await client.create(ResourceType.USER, body, priority=RequestPriority.RESERVED)
+                return await client.create(attempt.resource_type, body, priority=RequestPriority.RESERVED)
             case ProvisioningAction.DELETE:
-                return await client.delete(ResourceType.USER, target_id, etag=etag, priority=RequestPriority.RESERVED)
+                return await client.delete(
+                    attempt.resource_type, target_id, etag=etag, priority=RequestPriority.RESERVED
+                )
             case _ if attempt.application.protocol.patch.verb == "put":
                 return await client.replace(
-                    ResourceType.USER,
+                    attempt.resource_type,
                     target_id,
                     self._replacement(attempt),
                     etag=etag,
@@ -59,7 +66,7 @@ class Exporter:
                 )
             case _:
                 return await client.patch(
-                    ResourceType.USER,
+                    attempt.resource_type,
                     target_id,
                     self._operations(attempt),
                     etag=etag,
@@ -69,7 +76,15 @@ class Exporter:
     def _operations(self, attempt: Attempt) -> list[dict[str, Any]]:
         assert attempt.plan is not None
         dialect = attempt.application.protocol.patch
-        change = attempt.plan.change
+        change, members = attempt.plan.change, attempt.plan.members
+        if members is not None:
+            doubtful = [target_id for user_id, target_id in members.removed.items() if user_id in members.doubtful]
+            return [
+                *member_operations(added=doubtful, removed=(), dialect=dialect),
+                *member_operations(
+                    added=list(members.added.values()), removed=list(members.removed.values()), dialect=dialect
+                ),
+            ]
         if attempt.plan.asserts:
             return full_patch(change.set, dialect=dialect, cleared=change.removed, observed=attempt.hit)
         return patch_operations(change, dialect=dialect, present=attempt.before.sent or {})
@@ -78,7 +93,7 @@ class Exporter:
         assert attempt.plan is not None
         return build_replacement(
             attempt.plan.state or attempt.plan.change.set,
-            schema_urn=attempt.application.users.schema_urn,
+            schema_urn=attempt.resource.schema_urn,
             resource_id=attempt.account.target_id,
             observed=attempt.hit,
             cleared=attempt.plan.change.removed,

@@ -14,7 +14,7 @@ from typing import Any
 from shared import telemetry
 from shared.clock import Clock
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, failure_columns
-from shared.provisioning.accounts import Account, AccountState, write_columns
+from shared.provisioning.accounts import FROM_START, Account, AccountState, ResourceKind, write_columns
 from shared.provisioning.applications_state import TOO_MANY_FAILURES, ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.exporting import ClientOf, priority_of
@@ -25,7 +25,6 @@ from shared.provisioning.provisioning_log import LogStatus
 from shared.provisioning.retrying import LATER_MESSAGE_LIMIT_S, escrow_until, later_delay_s
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
-from shared.scim.client import ResourceType
 from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import Limiter
@@ -194,7 +193,7 @@ class Failures:
 
     async def wait_for_source(self, attempt: Attempt) -> Outcome:
         """The mirror does not know the source: later, never destructive; on the ladder when it stays so."""
-        text = "the directory mirror does not hold this user yet"
+        text = f"the directory mirror does not hold this {attempt.account.kind} yet"
         answer = Answer(kind=AnswerKind.UNREACHABLE, error_code=OwnCode.SOURCE_UNKNOWN, detail=text)
         if attempt.account.tried == attempt.account.wanted and attempt.account.attempts >= SOURCE_PATIENCE:
             return await self._escrow(attempt, OwnCode.SOURCE_UNKNOWN, text, leased=False)
@@ -202,6 +201,8 @@ class Failures:
 
     async def skip_create(self, attempt: Attempt) -> Outcome:
         """The profile never creates accounts and none exists to match."""
+        if attempt.account.kind is ResourceKind.GROUP:
+            return await self._wait_for_group(attempt)
         entry = attempt.log(
             self.new_id(), status=LogStatus.SKIPPED, reason="create_off", duration_ms=self._ms(attempt), action="other"
         )
@@ -210,11 +211,33 @@ class Failures:
         )
         return Outcome(kind=OutcomeKind.DONE, reason="create_off", action=ProvisioningAction.SKIP)
 
+    async def _wait_for_group(self, attempt: Attempt) -> Outcome:
+        """A person makes the group at the vendor: looked for again on the ladder, without counting as a failure."""
+        before, now = attempt.before, self.clock.now()
+        goes_on = before.tried == before.wanted and before.failed_at is not None
+        failed_at = before.failed_at if goes_on and before.failed_at else now
+        next_at = escrow_until(before.attempts + 1 if goes_on else 1, failed_at=failed_at, now=now)
+        text = "create_group_at_vendor"
+        columns = {
+            **failure_columns(before, code=OwnCode.GROUP_MISSING, text=text, next_attempt_at=next_at, now=now),
+            **write_columns(state=AccountState.SKIPPED, config=attempt.application.config_hash, fill=FROM_START),
+        }
+        entry = attempt.log(
+            self.new_id(),
+            status=LogStatus.SKIPPED,
+            reason=text,
+            duration_ms=self._ms(attempt),
+            action="other",
+            code=OwnCode.GROUP_MISSING,
+        )
+        await self.rows.save_unleased(DurableWrite.ESCROW, attempt.account, columns=columns, entry=entry)
+        return Outcome(kind=OutcomeKind.DONE, reason=text, action=ProvisioningAction.SKIP)
+
     async def _look_after_missing(self, attempt: Attempt, answer: Answer) -> Outcome | None:
         """Step 34: drop a link only on a second certain 404 of an account that had time to settle (protocol T31)."""
         account = attempt.account
         there = await self.client_of(attempt.application).read(
-            ResourceType.USER, account.target_id, priority=priority_of(attempt)
+            attempt.resource_type, account.target_id, priority=priority_of(attempt)
         )
         if there.ok:
             return await self._escrow(attempt, answer.error_code, answer.detail, leased=True, answer=answer)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from shared.config.applications import Application
+from shared.config.provisioning_file import ScopeMode
 from shared.directory.delta import (
     GroupChange,
     Removal,
@@ -53,20 +55,28 @@ class GroupPages:
         if not changes:
             return
         rows = await self._read_groups(changes)
+        tracks_new = _takes_all_groups(run)
         tracked = [
-            change for change, row in zip(changes, rows, strict=True) if row is not None and row.values.get("tracked")
+            change
+            for change, row in zip(changes, rows, strict=True)
+            if (row is not None and row.values.get("tracked"))
+            # A group that is seen for the first time comes with all of its members.
+            or (row is None and tracks_new and change.removal is None)
         ]
+        new = {change.id for change, row in zip(changes, rows, strict=True) if row is None}
         unsettled = {row.key for row in rows if row is not None and not run.is_settled(_number(row))}
         for change in tracked:
             # Memberships come before the group's own row: that row's content hides a replayed page.
-            await self._apply_members(run, change)
+            await self._apply_members(run, change, marks=change.id not in new)
         number = run.start_attempt()
         operations = [
             operation
             for change, row in zip(changes, rows, strict=True)
-            if (operation := _group_operation(change, row, number=number, state=_state(run))) is not None
+            if (operation := _group_operation(change, row, number=number, state=_state(run), tracks_new=tracks_new))
+            is not None
         ]
         await run.write_mirror(DIRECTORY, {"group": operations})
+        written = {operation.key for operation in operations}
         for change, row in zip(changes, rows, strict=True):
             if change in tracked and change.removal is not None:
                 await self._end_assignments(run, change.id, number)
@@ -74,6 +84,8 @@ class GroupPages:
             elif change in tracked and row is not None and (row.values.get("removal") or change.id in unsettled):
                 # Back, or brought back by a run that died before it could say so.
                 run.forget_group_digests()
+            if change in tracked and change.id in written | unsettled:
+                await self._raise_group(run, change.id)
 
     async def track(self, run: PullRun, group_id: str, app: str) -> None:
         """Read the whole membership of a group that was just assigned to `app`, write it and raise its members there.
@@ -84,15 +96,34 @@ class GroupPages:
         row = await self._mirror.read_group(group_id)
         if row is not None and row.values.get("tracked"):
             await self._raise_members(run, group_id, only=app)
+            await self._raise_group(run, group_id, only=app)
             return
         try:
             async for objects in self._graph.list_members(group_id):
-                await self._write_members(run, group_id, dict.fromkeys(read_member_ids(objects), True))
+                await self._write_members(run, group_id, dict.fromkeys(read_member_ids(objects), True), marks=False)
                 await run.renew()
         except GraphNotFound as error:
             if row is not None and not row.values.get("removal"):
                 raise GraphUnavailable("the members of a group that exists cannot be read yet") from error
         await run.write_mirror(DIRECTORY, {"group": [Operation.merge(group_id, {"tracked": True})]})
+        await self._raise_group(run, group_id, only=app, compare_all=True)
+
+    async def compare_all(self, run: PullRun, application: Application) -> None:
+        """Raise every group of an application, to look at all memberships: it missed what happened meanwhile."""
+        if application.groups is None:
+            return
+        if application.scope is ScopeMode.ASSIGNED:
+            for group_id in list(await run.assigned_groups(application.name)):
+                await self._raise_group(run, group_id, only=application.name, compare_all=True)
+                await run.renew()
+            return
+        async for rows in run.tables.query(DIRECTORY, "group", select=("tracked",)):
+            for row in rows:
+                if row.values.get("tracked"):
+                    await self._raise_group(run, row.key, only=application.name, compare_all=True)
+                else:
+                    await self.track(run, row.key, application.name)
+                await run.renew()
 
     async def sweep_unseen(self, run: PullRun) -> None:
         """End of a full round: tracked groups are read again, since removals during the gap were never delivered."""
@@ -117,7 +148,18 @@ class GroupPages:
                 await run.write_mirror(DIRECTORY, {assigned_partition(application.name): [ended]})
                 groups[group_id] = replace(groups[group_id], gone=True)
 
-    async def _apply_members(self, run: PullRun, change: GroupChange) -> None:
+    async def _raise_group(self, run: PullRun, group_id: str, *, only: str = "", compare_all: bool = False) -> None:
+        """Steps 4, 6 and 7 for the group itself: it, or what it stands for, has changed in the mirror."""
+        applications = [each for each in await run.group_applications(group_id) if only in ("", each.name)]
+        if not applications:
+            return
+        facts = await self._mirror.read_group_facts(group_id)
+        number = run.start_attempt()
+        for application in applications:
+            leaves = await run.must_leave(application, facts)
+            await run.raise_group(number, application, group_id, leaves=leaves, compare_all=compare_all)
+
+    async def _apply_members(self, run: PullRun, change: GroupChange, *, marks: bool) -> None:
         pairs = {(change.id, user_id): member for user_id, member in change.members.items()}
         contradictory = change.contradictory or any(
             run.memberships.get(pair, now) != now for pair, now in pairs.items()
@@ -128,7 +170,7 @@ class GroupPages:
         elif change.members:
             members = list(change.members.items())
             for at in range(0, len(members), _MEMBER_BATCH):
-                await self._write_members(run, change.id, dict(members[at : at + _MEMBER_BATCH]))
+                await self._write_members(run, change.id, dict(members[at : at + _MEMBER_BATCH]), marks=marks)
 
     async def _reread_members(self, run: PullRun, group_id: str) -> None:
         """Replace what we think of a membership by a complete read; a read that fails changes nothing."""
@@ -154,8 +196,13 @@ class GroupPages:
             await self._write_members(run, group_id, dict(members[at : at + _MEMBER_BATCH]))
             await run.renew()
 
-    async def _write_members(self, run: PullRun, group_id: str, members: Mapping[str, bool]) -> None:
-        """Steps 4 to 8 for memberships of one group: user id -> member or not."""
+    async def _write_members(
+        self, run: PullRun, group_id: str, members: Mapping[str, bool], *, marks: bool = True
+    ) -> None:
+        """Steps 4 to 8 for memberships of one group: user id -> member or not.
+
+        Without `marks` the group is new, and all of its memberships are looked at when it is raised.
+        """
         if not members:
             return
         number = run.start_attempt()
@@ -168,6 +215,9 @@ class GroupPages:
             operations.setdefault(members_partition(group_id), []).append(Operation.replace(user_id, values))
         await run.write_mirror(DIRECTORY, operations)
         await run.raise_accounts(number, await self._touched_by_members(run, group_id, members))
+        for application in await run.group_applications(group_id) if marks else ():
+            if application.has_members:
+                await run.raise_group(number, application, group_id, members=members)
 
     async def _raise_members(self, run: PullRun, group_id: str, *, only: str = "") -> None:
         """Raise everybody who is or was a member: what the group confers has changed, at one application or at all."""
@@ -221,7 +271,14 @@ def _number(row: Row) -> str:
     return str(row.values.get("number", ""))
 
 
-def _group_operation(change: GroupChange, row: Row | None, *, number: Number, state: StreamState) -> Operation | None:
+def _takes_all_groups(run: PullRun) -> bool:
+    """Whether some application provisions every group of the directory."""
+    return any(each.groups is not None and each.scope is ScopeMode.ALL for each in run.applications.enabled)
+
+
+def _group_operation(
+    change: GroupChange, row: Row | None, *, number: Number, state: StreamState, tracks_new: bool
+) -> Operation | None:
     """The merge that brings a group's row up to date, None when it says the same already."""
     if change.removal is not None and row is None:
         return None
@@ -231,6 +288,8 @@ def _group_operation(change: GroupChange, row: Row | None, *, number: Number, st
         properties = {name: value for name, value in {**known, **change.properties}.items() if value is not None}
         values["attributes"] = _write_properties(properties)
     values["content"] = digest([values.get("attributes", ""), values["removal"]])
+    if row is None and tracks_new:
+        values["tracked"] = True
     unchanged = row is not None and row.values.get("content") == values["content"]
     if unchanged and row is not None and row.values.get("round", "") == state.round:
         return None

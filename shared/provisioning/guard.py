@@ -31,6 +31,7 @@ from shared.provisioning.accounts import (
     released_number,
     write_columns,
 )
+from shared.provisioning.member_changes import loses_many
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
 from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
@@ -118,6 +119,17 @@ def counts(account: Account) -> bool:
     return may_exist and not switched_off
 
 
+def loses_members(application: Application, account: Account) -> bool:
+    """Whether a staged group would lose so many members that a person is asked, whatever else is staged.
+
+    One that is deleted or emptied loses all that were sent.
+    """
+    if account.kind is not ResourceKind.GROUP:
+        return False
+    leaving = account.removing or account.members
+    return account.removing > 0 or loses_many(application.deletion_guard, removed=leaving, population=account.members)
+
+
 def staged_key(account_key: str) -> str:
     """The marker row of a staged account."""
     return STAGED_PREFIX + account_key
@@ -143,6 +155,15 @@ class GuardKeeper:
     async def read(self, app: str) -> Guard:
         """The guard row of an application. Raises StorageUnavailable."""
         return read_guard(await self._tables.read(ACCOUNTS, app, GUARD_KEY))
+
+    async def read_asked(self, application: Application) -> list[Account]:
+        """Every row about which a person is asked: what a hold holds, and groups that would lose many members."""
+        guard = await self.read(application.name)
+        return [
+            account
+            for account in await self.read_staged(application)
+            if counts(account) and (guard.held_up_to or loses_members(application, account))
+        ]
 
     async def read_staged(self, application: Application) -> list[Account]:
         """Every staged row of an application. Raises StorageUnavailable."""
@@ -172,7 +193,7 @@ class GuardKeeper:
             return Release(verdict=Verdict.NOTHING, staged=0)
         guard = await self.read(application.name)
         now = self._clock.now()
-        staged = [account for account in accounts if account.staged]
+        staged = [account for account in accounts if account.staged and not loses_members(application, account)]
         counted = [account for account in staged if counts(account)]
         uncounted = [account for account in staged if not counts(account)]
         released = guard.released_since(now - WINDOW)

@@ -13,7 +13,7 @@ from datetime import datetime
 from shared import telemetry
 from shared.config.applications import Application
 from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, write_columns
-from shared.provisioning.guard import GuardKeeper, counts, staged_key
+from shared.provisioning.guard import GuardKeeper, staged_key
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, StorageConflict, Tables
 
@@ -47,7 +47,7 @@ class HeldDeletions:
         """What is held now. Raises StorageUnavailable."""
         guard = await self.guard.read(application.name)
         accounts = await self._read_counted(application)
-        if not guard.held_up_to or not accounts:
+        if not accounts:
             return Held()
         number = max(account.staged for account in accounts)
         return Held(list_number=number, since=guard.held_since, accounts=tuple(accounts))
@@ -94,5 +94,4 @@ class HeldDeletions:
             await self.tables.commit(DurableWrite.GUARD_REJECT, ACCOUNTS, app, operations)
 
     async def _read_counted(self, application: Application) -> list[Account]:
-        accounts = await self.guard.read_staged(application)
-        return sorted((account for account in accounts if counts(account)), key=lambda account: account.staged)
+        return sorted(await self.guard.read_asked(application), key=lambda account: account.staged)

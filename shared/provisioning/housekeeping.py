@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
-from shared.provisioning.accounts import ACCOUNTS
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind
 from shared.provisioning.applications_state import (
     TOO_MANY_FAILURES,
     UNREADABLE,
@@ -19,6 +19,7 @@ from shared.provisioning.applications_state import (
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.memberships import Memberships
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message
@@ -40,6 +41,7 @@ class Housekeeper:
     states: ApplicationStates
     guard: GuardKeeper
     backlog: Backlog
+    memberships: Memberships
     reconciler: Reconciler
     clock: Clock
 
@@ -48,6 +50,8 @@ class Housekeeper:
         for application in self.applications.enabled:
             await self.guard.release(application)
             await self._probe(application)
+            if application.has_members:
+                await self.memberships.wake_forgotten(application.name)
         queued = await self.backlog.sweep()
         for application in self.applications.enabled:
             await self._trim_log(application.name)
@@ -74,12 +78,13 @@ class Housekeeper:
 
     async def _pick_pending(self, app: str) -> Message | None:
         for condition in ("permit ne ''", "pending eq true and staged eq ''"):
-            pages = self.tables.query(
-                ACCOUNTS, app, first="user:", before="user;", where=condition, select=("state",), page_size=1
-            )
-            async for page in pages:
-                for row in page:
-                    return Message(app=app, kind="user", id=row.key.removeprefix("user:"))
+            for kind in ResourceKind:
+                pages = self.tables.query(
+                    ACCOUNTS, app, first=f"{kind}:", before=f"{kind};", where=condition, select=("state",), page_size=1
+                )
+                async for page in pages:
+                    for row in page:
+                        return Message(app=app, kind=kind, id=row.key.removeprefix(f"{kind}:"))
         return None
 
     async def _trim_log(self, app: str) -> None:

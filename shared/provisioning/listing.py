@@ -40,8 +40,8 @@ class Listing:
         self._states = states
         self._client_of = client_of
         self._clock = clock
-        self._listing: set[str] = set()
-        self._progress: dict[str, _Progress] = {}
+        self._listing: set[tuple[str, ResourceType]] = set()
+        self._progress: dict[tuple[str, ResourceType], _Progress] = {}
 
     async def find(
         self,
@@ -49,6 +49,7 @@ class Listing:
         path: str,
         value: str,
         *,
+        resource_type: ResourceType = ResourceType.USER,
         priority: RequestPriority,
         newer_than: datetime | None = None,
     ) -> Lookup:
@@ -58,15 +59,16 @@ class Listing:
         """
         state = await self._states.read(application.name)
         oldest = max(self._clock.now() - LISTING_LIFE, newer_than or _LONG_AGO)
-        if state.listed_at is None or state.listed_at < oldest:
-            answer = await self.make(application, priority=priority)
+        listed_at = state.listed_at if resource_type is ResourceType.USER else state.groups_listed_at
+        if listed_at is None or listed_at < oldest:
+            answer = await self.make(application, resource_type=resource_type, priority=priority)
             if not answer.ok:
                 return Lookup(answer=answer)
-        row = await self._tables.read(ACCOUNTS, application.name, _key(path, value))
+        row = await self._tables.read(ACCOUNTS, application.name, _key(resource_type, path, value))
         ids = str(row.values.get("ids", "")).split("\n") if row is not None else []
         hits = []
         for target_id in filter(None, ids):
-            answer = await self._client_of(application).read(ResourceType.USER, target_id, priority=priority)
+            answer = await self._client_of(application).read(resource_type, target_id, priority=priority)
             if answer.kind is AnswerKind.NOT_FOUND:
                 continue
             if not answer.ok:
@@ -75,27 +77,38 @@ class Listing:
                 hits.append({**answer.resource, "id": target_id})
         return Lookup(answer=Answer(kind=AnswerKind.OK), hits=tuple(hits))
 
-    async def make(self, application: Application, *, priority: RequestPriority) -> Answer:
-        """List all accounts of the vendor into storage. One at a time per process; idempotent.
+    async def make(
+        self,
+        application: Application,
+        *,
+        resource_type: ResourceType = ResourceType.USER,
+        priority: RequestPriority,
+    ) -> Answer:
+        """List all accounts of one kind at the vendor into storage. One at a time per process; idempotent.
 
         Raises RateLimited while another message is at it: that is our own turn to wait, nothing the vendor asked for,
         so it must not block the vendor's limiter, which the listing itself needs.
         """
-        if application.name in self._listing:
+        what = (application.name, resource_type)
+        if what in self._listing:
             raise RateLimited(LISTING_RETRY_S)
-        self._listing.add(application.name)
+        self._listing.add(what)
         try:
-            return await self._make(application, priority=priority)
+            return await self._make(application, resource_type, priority=priority)
         finally:
-            self._listing.discard(application.name)
+            self._listing.discard(what)
 
-    async def _make(self, application: Application, *, priority: RequestPriority) -> Answer:
+    async def _make(
+        self, application: Application, resource_type: ResourceType, *, priority: RequestPriority
+    ) -> Answer:
         """Read on where the last try ended: a long list at a low rate takes more than one message's time."""
-        paths = [matching.target for matching in application.users.matching if matching.by != "none"]
-        progress = self._progress.setdefault(application.name, _Progress(started_at=self._clock.now()))
+        what = (application.name, resource_type)
+        matchings = application.resource(resource_type).matching
+        paths = [matching.target for matching in matchings if matching.by != "none"]
+        progress = self._progress.setdefault(what, _Progress(started_at=self._clock.now()))
         while progress.position is not None:
             page = await self._client_of(application).list_page(
-                ResourceType.USER, position=progress.position, priority=priority
+                resource_type, position=progress.position, priority=priority
             )
             if not page.answer.ok:
                 return page.answer
@@ -103,14 +116,15 @@ class Listing:
                 for path in paths:
                     value = read_attribute(resource, path)
                     if isinstance(value, str) and value and resource.get("id"):
-                        progress.found.setdefault(_key(path, value), []).append(str(resource["id"]))
+                        progress.found.setdefault(_key(resource_type, path, value), []).append(str(resource["id"]))
             progress.position = page.next
         operations = [
             Operation.replace(key, {"ids": "\n".join(dict.fromkeys(ids))}) for key, ids in progress.found.items()
         ]
         await self._tables.commit_all(DurableWrite.LISTING, ACCOUNTS, application.name, operations)
-        await self._states.note_listed(application.name, progress.started_at)
-        del self._progress[application.name]
+        groups = resource_type is ResourceType.GROUP
+        await self._states.note_listed(application.name, progress.started_at, groups=groups)
+        del self._progress[what]
         return Answer(kind=AnswerKind.OK)
 
 
@@ -123,6 +137,7 @@ class _Progress:
     found: dict[str, list[str]] = field(default_factory=dict)
 
 
-def _key(path: str, value: str) -> str:
-    digest = hashlib.sha256(f"{path.casefold()}\n{value.casefold()}".encode("utf-8", "surrogatepass")).hexdigest()
+def _key(resource_type: ResourceType, path: str, value: str) -> str:
+    where = path.casefold() if resource_type is ResourceType.USER else f"{resource_type}\n{path.casefold()}"
+    digest = hashlib.sha256(f"{where}\n{value.casefold()}".encode("utf-8", "surrogatepass")).hexdigest()
     return f"{LISTED_PREFIX}{digest[:40]}"

@@ -8,7 +8,7 @@ import uuid
 from shared.clock import Clock
 from shared.config.applications import Application
 from shared.config.profile import AttributeType
-from shared.directory.mirror import UserFacts
+from shared.directory.mirror import GroupFacts, UserFacts
 from shared.rules.expressions import AppRole, EvaluationContext
 from shared.rules.mapping import CompiledMappings, MappedAccount, compile_mappings, map_account
 
@@ -19,25 +19,32 @@ class SourceMapper:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._random = random.SystemRandom()
-        self._compiled: dict[str, CompiledMappings] = {}
+        self._compiled: dict[tuple[str, str], CompiledMappings] = {}
 
-    def map_user(
-        self, application: Application, facts: UserFacts, *, roles: tuple[AppRole, ...], soft_deleted: bool
+    def map_source(
+        self, application: Application, facts: UserFacts | GroupFacts, *, roles: tuple[AppRole, ...], soft_deleted: bool
     ) -> MappedAccount:
-        """The account the user should have at the application. Raises InvalidData."""
-        compiled = self._mappings(application)
+        """The account the user, or the group, should have at the application. Raises InvalidData."""
         context = EvaluationContext(
             now=self._clock.now(), random=self._random, new_guid=lambda: str(uuid.uuid4()), roles=roles
         )
-        properties = {**facts.user.attributes, "id": facts.user.id} if facts.user else {}
+        properties: dict[str, object] = {}
+        if isinstance(facts, GroupFacts):
+            compiled = self._mappings(application, "group")
+            properties = {**facts.attributes, "id": facts.id}
+        else:
+            compiled = self._mappings(application, "user")
+            if facts.user is not None:
+                properties = {**facts.user.attributes, "id": facts.user.id}
         return map_account(compiled, properties, context=context, soft_deleted=soft_deleted)
 
     def has_references(self, application: Application) -> bool:
         """Whether accounts of the application refer to one another."""
-        return any(step.attribute.type is AttributeType.REFERENCE for step in self._mappings(application).steps)
+        return any(step.attribute.type is AttributeType.REFERENCE for step in self._mappings(application, "user").steps)
 
-    def _mappings(self, application: Application) -> CompiledMappings:
-        compiled = self._compiled.get(application.name)
+    def _mappings(self, application: Application, kind: str) -> CompiledMappings:
+        compiled = self._compiled.get((application.name, kind))
         if compiled is None:
-            compiled = self._compiled[application.name] = compile_mappings(application.users, application.roles)
+            compiled = compile_mappings(application.resource(kind), application.roles)
+            self._compiled[application.name, kind] = compiled
         return compiled

@@ -19,7 +19,7 @@ from shared.provisioning.exporting import ClientOf, priority_of
 from shared.provisioning.listing import Listing
 from shared.rules.attribute_paths import JSON
 from shared.scim.answers import Answer, AnswerKind
-from shared.scim.client import Lookup, ResourceType
+from shared.scim.client import Lookup
 from shared.scim.patching import read_attribute
 
 
@@ -68,7 +68,7 @@ class Matcher:
         assert attempt.plan is not None
         assert attempt.plan.mapped is not None
         values = dict(attempt.plan.mapped.matching)
-        for matching in attempt.application.users.matching:
+        for matching in attempt.resource.matching:
             value = values.get(matching.target)
             if matching.by == "none" or value is None:
                 continue
@@ -84,10 +84,10 @@ class Matcher:
 
         A create that landed has done so by `landed_by`: a listing begun earlier may not hold it.
         """
-        account, application = attempt.account, attempt.application
+        account = attempt.account
         assert account.intent is not None
         value, external_id = account.intent.matching, account.intent.external_id
-        for matching in application.users.matching:
+        for matching in attempt.resource.matching:
             if matching.by == "none":
                 continue
             lookup = await self.look_up(attempt, matching, value, newer_than=landed_by)
@@ -96,7 +96,7 @@ class Matcher:
             if lookup.hits:
                 return await self.judge(attempt, lookup, value=value, external_id=external_id)
             break
-        external = application.users.attribute("externalId")
+        external = attempt.resource.attribute("externalId")
         if external is not None and external.filterable and external_id:
             lookup = await self.look_up(attempt, MatchingAttribute(target="externalId"), external_id)
             if lookup.answer.ok and lookup.hits:
@@ -115,7 +115,7 @@ class Matcher:
         if matching.by == "list":
             return await self._find_listed(attempt, matching, text, newer_than)
         client = self._client_of(application)
-        lookup = await client.find(ResourceType.USER, matching.target, text, priority=priority_of(attempt))
+        lookup = await client.find(attempt.resource_type, matching.target, text, priority=priority_of(attempt))
         refused = lookup.answer.kind is AnswerKind.REJECTED or lookup.filter_ignored
         if refused and not lookup.hits and matching.fallback == "list":
             return await self._find_listed(attempt, matching, text, newer_than)
@@ -125,7 +125,12 @@ class Matcher:
         self, attempt: Attempt, matching: MatchingAttribute, text: str, newer_than: datetime | None
     ) -> Lookup:
         return await self._listing.find(
-            attempt.application, matching.target, text, priority=priority_of(attempt), newer_than=newer_than
+            attempt.application,
+            matching.target,
+            text,
+            resource_type=attempt.resource_type,
+            priority=priority_of(attempt),
+            newer_than=newer_than,
         )
 
     async def judge(self, attempt: Attempt, lookup: Lookup, *, value: str, external_id: str = "") -> Found:

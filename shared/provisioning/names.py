@@ -23,7 +23,6 @@ from shared.provisioning.standing import Reason, judge_standing, needs_groups
 from shared.rules.attribute_paths import JSON
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer
-from shared.scim.client import ResourceType
 from shared.scim.error_catalogue import ErrorCode
 from shared.scim.patching import Difference, read_attribute
 from shared.storage.durable_writes import DurableWrite
@@ -70,7 +69,7 @@ class Names:
         """A write was answered 409: find who has the name and decide. The row is leased."""
         assert attempt.plan is not None
         value = attempt.plan.matching_value
-        for matching in attempt.application.users.matching:
+        for matching in attempt.resource.matching:
             if matching.by == "none" or not value:
                 continue
             asked = self._value_of(attempt, matching.target) or value
@@ -159,7 +158,7 @@ class Names:
         return False
 
     async def _find_holder(self, attempt: Attempt, value: str, *, path: str) -> _Holder | None:
-        matching = next((entry for entry in attempt.application.users.matching if entry.target == path), None)
+        matching = next((entry for entry in attempt.resource.matching if entry.target == path), None)
         if matching is None or not value:
             return None
         lookup = await self.matcher.look_up(attempt, matching, value)
@@ -174,14 +173,14 @@ class Names:
         kind, _, source_id = key.partition(":")
         application = attempt.application
         account = await self.rows.read(application.name, ResourceKind(kind), source_id)
-        facts = await self.mirror.read_user_facts(source_id)
+        facts = await self.mirror.read_facts(kind, source_id)
         groups = await self.mirror.read_assigned_groups(application.name) if needs_groups(application, facts) else {}
         try:
             standing = judge_standing(application, facts, groups)
             if not standing.is_active:
                 deleted = standing.reason is Reason.SOURCE_DELETED and account.pending and bool(account.permit)
                 return _Holder(account=account, will_be_deleted=deleted)
-            mapped = self.mapper.map_user(application, facts, roles=standing.roles, soft_deleted=False)
+            mapped = self.mapper.map_source(application, facts, roles=standing.roles, soft_deleted=False)
         except InvalidData:
             return _Holder(account=account)
         return _Holder(account=account, names={path: str(value) for path, value in mapped.matching})
@@ -219,7 +218,7 @@ class Names:
         if sent is not None and attempt.before.intent is None:
             return str(sent.get(path, ""))
         client = self.failures.client_of(attempt.application)
-        there = await client.read(ResourceType.USER, account.target_id, priority=priority_of(attempt))
+        there = await client.read(attempt.resource_type, account.target_id, priority=priority_of(attempt))
         return str(read_attribute(there.resource, path) or "") if there.ok and there.resource is not None else ""
 
     def _value_of(self, attempt: Attempt, target: str) -> str:

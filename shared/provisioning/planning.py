@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.config.applications import Application
-from shared.config.provisioning_file import Deprovision
-from shared.provisioning.accounts import Account
+from shared.config.profile import ResourceProfile
+from shared.config.provisioning_file import Deprovision, GroupDeprovision
+from shared.provisioning.accounts import Account, ResourceKind
+from shared.provisioning.member_changes import MemberChange
 from shared.provisioning.standing import Reason, Standing
 from shared.rules.attribute_paths import JSON, Attributes
 from shared.rules.mapping import MappedAccount
@@ -56,11 +58,20 @@ class Plan:
     mapped: MappedAccount | None = None
     parks: bool = False
     """True: the account steps aside under a temporary name; what is wanted is still to come (step 33)."""
+    members: MemberChange | None = None
+    """Memberships that are written instead of attributes."""
+    empties: bool = False
+    """True: so many memberships would be taken away that a person is asked first."""
 
     @property
     def is_destructive(self) -> bool:
         """Whether it takes access away, and so needs the guard's permit."""
         return self.action in (ProvisioningAction.DISABLE, ProvisioningAction.DELETE)
+
+    @property
+    def needs_permit(self) -> bool:
+        """Whether the deletion guard has to permit it."""
+        return self.is_destructive or self.empties
 
     @property
     def writes(self) -> bool:
@@ -87,21 +98,24 @@ def plan_account(
     """
     if not standing.is_known:
         return Plan(action=ProvisioningAction.WAIT, reason=standing.reason)
+    resource = application.resource(account.kind)
     if standing.is_active:
-        if account.target_id and not application.users.update:
+        if account.target_id and not resource.update:
             return Plan(action=ProvisioningAction.SKIP, reason="update_off", state=account.sent)
         if account.target_id:
             return _plan_update(account, map_as(False), in_doubt=in_doubt)
-        return _plan_create(application, map_as(False))
+        return _plan_create(resource, map_as(False))
     if not account.target_id:
         return Plan(action=ProvisioningAction.SKIP, reason="never_provisioned")
+    if account.kind is ResourceKind.GROUP:
+        return _plan_group_removal(application, account, standing)
     return _plan_deprovisioning(application, account, standing, map_as=map_as, in_doubt=in_doubt)
 
 
-def _plan_create(application: Application, mapped: MappedAccount) -> Plan:
+def _plan_create(resource: ResourceProfile, mapped: MappedAccount) -> Plan:
     state = dict(mapped.attributes)
     return Plan(
-        action=ProvisioningAction.CREATE if application.users.create or mapped.matching else ProvisioningAction.SKIP,
+        action=ProvisioningAction.CREATE if resource.create or mapped.matching else ProvisioningAction.SKIP,
         reason="new",
         state=state,
         change=Difference(set=state, removed=()),
@@ -155,6 +169,29 @@ def _plan_deprovisioning(
     if policy is Deprovision.SKIP:
         return Plan(action=ProvisioningAction.SKIP, reason="deprovisioning_off", state=account.sent)
     return _plan_disable(account, standing, map_as=map_as, in_doubt=in_doubt)
+
+
+def _plan_group_removal(application: Application, account: Account, standing: Standing) -> Plan:
+    """A group has no switch: it is deleted, emptied (which the plan of its memberships does) or left as it is."""
+    match group_policy(application, standing):
+        case GroupDeprovision.DELETE:
+            return Plan(action=ProvisioningAction.DELETE, reason=standing.reason)
+        case GroupDeprovision.EMPTY:
+            return Plan(action=ProvisioningAction.SKIP, reason=EMPTIED, state=account.sent)
+        case GroupDeprovision.SKIP:
+            return Plan(action=ProvisioningAction.SKIP, reason="deprovisioning_off", state=account.sent)
+
+
+EMPTIED = "emptied"
+"""Reason of a group that stays at the vendor without the members we gave it."""
+
+
+def group_policy(application: Application, standing: Standing) -> GroupDeprovision:
+    """What happens to a group that should not be at the application, given what the vendor can."""
+    hard_deleted = standing.reason is Reason.SOURCE_DELETED
+    policy = application.groups_hard_deleted if hard_deleted else application.groups_out_of_scope
+    can_delete = application.groups is not None and application.groups.delete
+    return GroupDeprovision.EMPTY if policy is GroupDeprovision.DELETE and not can_delete else policy
 
 
 def deprovision_policy(application: Application, standing: Standing) -> Deprovision:

@@ -12,14 +12,23 @@ from datetime import timedelta
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
-from shared.config.provisioning_file import Deprovision
+from shared.config.provisioning_file import Deprovision, GroupDeprovision, ScopeMode
 from shared.directory.assignments import GROUPS_BUCKET
-from shared.directory.mirror import Assignment, Mirror, UserFacts
-from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account_key, raise_columns
+from shared.directory.mirror import Assignment, GroupFacts, Mirror, UserFacts
+from shared.provisioning.accounts import (
+    ACCOUNTS,
+    FROM_START,
+    Number,
+    ResourceKind,
+    account_key,
+    change_key,
+    raise_columns,
+)
 from shared.provisioning.backlog import UNLIMITED_RATE
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
-from shared.provisioning.planning import deprovision_policy
+from shared.provisioning.memberships import change_columns
+from shared.provisioning.planning import deprovision_policy, group_policy
 from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.standing import judge_standing, needs_groups
 from shared.rules.failures import InvalidData
@@ -65,6 +74,15 @@ class PullRun:
     """Group and user -> what this run read last about the membership: pages promise no order among each other."""
     _groups: dict[str, dict[str, Assignment]] = field(default_factory=dict)
 
+    async def group_applications(self, group_id: str) -> list[Application]:
+        """The applications that have groups, and that this one is, or was, assigned to, or that take all groups."""
+        return [
+            application
+            for application in self.applications.enabled
+            if application.groups is not None
+            and (application.scope is ScopeMode.ALL or group_id in await self.assigned_groups(application.name))
+        ]
+
     def start_attempt(self) -> Number:
         """Step 4: a number that was never used before. Raises LeaseLost when the lease is nearly over."""
         self.lease.require(self.clock.monotonic())
@@ -90,8 +108,8 @@ class PullRun:
             self._groups[app] = await self.mirror.read_assigned_groups(app)
         return self._groups[app]
 
-    async def must_leave(self, application: Application, facts: UserFacts) -> bool:
-        """Whether the person should not have an active account: a candidate for staging (step 6)."""
+    async def must_leave(self, application: Application, facts: UserFacts | GroupFacts) -> bool:
+        """Whether the person, or the group, should not be there: a candidate for staging (step 6)."""
         groups = await self.assigned_groups(application.name) if needs_groups(application, facts) else {}
         try:
             standing = judge_standing(application, facts, groups)
@@ -100,6 +118,8 @@ class PullRun:
             return False
         if not standing.is_known or standing.is_active:
             return False
+        if isinstance(facts, GroupFacts):
+            return group_policy(application, standing) is not GroupDeprovision.SKIP
         return deprovision_policy(application, standing) is not Deprovision.SKIP
 
     async def raise_accounts(self, number: Number, touched: Touched) -> None:
@@ -126,6 +146,44 @@ class PullRun:
             elif app not in self.checkpoint.backlog:
                 self.checkpoint = self.checkpoint.with_backlog(app, "")
 
+    async def raise_group(
+        self,
+        number: Number,
+        application: Application,
+        group_id: str,
+        *,
+        leaves: bool = False,
+        members: Mapping[str, bool] | None = None,
+        compare_all: bool = False,
+    ) -> None:
+        """Steps 7 and 8 for a group, after what decides it was written: first the memberships to look at, then the row.
+
+        `members`: user id -> whether they joined; `compare_all`: look at all of them.
+        """
+        self.lease.require(self.clock.monotonic())
+        app = application.name
+        if members and application.has_members:
+            marks = [
+                Operation.replace(change_key(group_id, number, user_id), change_columns(left=not joined))
+                for user_id, joined in members.items()
+            ]
+            await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, app, marks)
+        enqueue = not leaves and self._may_enqueue(app, 1)
+        key = account_key(ResourceKind.GROUP, group_id)
+        columns = raise_columns(number, staged=leaves, queued_at=self.clock.now() if enqueue else None)
+        if compare_all:
+            columns["fill"] = FROM_START
+        operations = [Operation.merge(key, columns)]
+        if leaves:
+            operations.append(Operation.merge(staged_key(key), {"number": number}))
+            self.staged.add(app)
+        await self.tables.commit(DurableWrite.RAISE, ACCOUNTS, app, operations)
+        self.raised[app] += 1
+        if enqueue:
+            await self._enqueue(app, [group_id], kind=ResourceKind.GROUP)
+        elif not leaves and app not in self.checkpoint.backlog:
+            self.checkpoint = self.checkpoint.with_backlog(app, "")
+
     def _may_enqueue(self, app: str, count: int) -> bool:
         """Whether a run may queue so many at once: no more than the vendor takes until the next one."""
         rate = self.applications[app].rate_limit.requests_per_second or UNLIMITED_RATE
@@ -146,9 +204,9 @@ class PullRun:
                 staying.append(Operation.merge(key, raise_columns(number, staged=False, queued_at=queued_at)))
         return leaving + staying
 
-    async def _enqueue(self, app: str, user_ids: list[str]) -> None:
-        self.queued[app] += len(user_ids)
-        messages = [Message(app=app, kind=ResourceKind.USER, id=user_id, trace=self.trace) for user_id in user_ids]
+    async def _enqueue(self, app: str, ids: list[str], *, kind: ResourceKind = ResourceKind.USER) -> None:
+        self.queued[app] += len(ids)
+        messages = [Message(app=app, kind=kind, id=source_id, trace=self.trace) for source_id in ids]
         for at in range(0, len(messages), 8):
             await gather_all([self.queues.send(DurableWrite.ENQUEUE, message) for message in messages[at : at + 8]])
 

@@ -19,7 +19,7 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
-from shared.directory.mirror import Mirror, UserFacts
+from shared.directory.mirror import GroupFacts, Mirror, Presence, UserFacts
 from shared.provisioning.account_rows import AccountRows, IndexTaken, LeaseRequest, RowMoved
 from shared.provisioning.accounts import (
     Intent,
@@ -34,8 +34,10 @@ from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
+from shared.provisioning.member_saving import MemberSaves
+from shared.provisioning.memberships import IN_DOUBT, Memberships, doubtful_members
 from shared.provisioning.names import Names
-from shared.provisioning.planning import Plan, ProvisioningAction, plan_account
+from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
 from shared.provisioning.references import References, apply_references
 from shared.provisioning.retrying import is_due
@@ -83,7 +85,9 @@ class Reconciler:
     failures: Failures
     names: Names
     references: References
+    memberships: Memberships
     saves: Saves
+    member_saves: MemberSaves
     queues: Queues
     clock: Clock
     new_id: Callable[[], str]
@@ -99,8 +103,6 @@ class Reconciler:
         if application is None or not application.enabled:
             telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
             return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
-        if message.kind != ResourceKind.USER:
-            return Outcome(kind=OutcomeKind.ENDED, reason="groups_are_not_provisioned")
         refusal = await self._admit(application, probing=probing)
         if refusal is None:
             outcome = await self._try(application, message, first=first)
@@ -161,6 +163,13 @@ class Reconciler:
             if not self._is_due(attempt):
                 await self.references.forget_waking(account)
                 return Outcome(kind=OutcomeKind.DONE, reason="woken")
+        return await self._reconcile(attempt)
+
+    async def _reconcile(self, attempt: Attempt) -> Outcome | None:
+        """Steps 20 to 22: what the directory says, and the plan that follows."""
+        account = attempt.account
+        if account.kind is ResourceKind.GROUP and attempt.application.groups is None:
+            return await self.saves.save_unprovisioned(attempt)
         outcome = await self._import(attempt)
         if outcome is not None:
             return outcome
@@ -170,18 +179,32 @@ class Reconciler:
         refused = self._plan(attempt)
         if refused is not None:
             return await refused
+        return await self._carry_out(attempt)
+
+    async def _carry_out(self, attempt: Attempt) -> Outcome | None:
+        """Steps 23 to 31: the plan."""
         assert attempt.plan is not None
         if attempt.plan.action is ProvisioningAction.WAIT:
             return await self.failures.wait_for_source(attempt)
+        if self._comes_to_members(attempt):
+            attempt.plan = await self.memberships.plan(attempt, emptied=attempt.plan.reason == EMPTIED)
+            if attempt.plan.members is None:
+                return await self.member_saves.save_looked(attempt)
         if attempt.plan.action is ProvisioningAction.SKIP:
             return await self.saves.save_nothing(attempt)
-        if attempt.plan.is_destructive and not account.permit:
+        if attempt.plan.needs_permit and not attempt.account.permit:
             return await self.saves.stage(attempt)
         if attempt.plan.action is ProvisioningAction.CREATE:
             outcome = await self._match(attempt)
             if outcome is not None:
                 return outcome
         return await self._write(attempt)
+
+    def _comes_to_members(self, attempt: Attempt) -> bool:
+        """Whether the group itself is as it should be, so that its memberships are next."""
+        plan, account = attempt.plan, attempt.account
+        is_group = account.kind is ResourceKind.GROUP and attempt.application.has_members and bool(account.target_id)
+        return is_group and plan is not None and plan.reason in ("unchanged", EMPTIED)
 
     def _check_row(self, attempt: Attempt) -> Outcome | None:
         """Steps 18 and 19: is there anything to do, and may it be done now?"""
@@ -214,7 +237,7 @@ class Reconciler:
     async def _import(self, attempt: Attempt) -> Outcome | None:
         """Step 20: read the mirror, *after* the row was answered (protocol H2); then the rest of step 19."""
         account = attempt.account
-        attempt.facts = await self.mirror.read_user_facts(account.source_id)
+        attempt.facts = await self.mirror.read_facts(account.kind, account.source_id)
         if needs_groups(attempt.application, attempt.facts):
             attempt.groups = await self.mirror.read_assigned_groups(attempt.application.name)
         try:
@@ -224,7 +247,8 @@ class Reconciler:
         attempt.steps.append(_import_step(attempt.facts))
         attempt.steps.append(scoping_step(attempt.standing))
         if account.is_in_doubt(attempt.now) and attempt.grace_left_s(self.timing.grace_s) > 0:
-            leaves = attempt.standing.is_known and not attempt.standing.is_active
+            is_user = account.kind is ResourceKind.USER
+            leaves = is_user and attempt.standing.is_known and not attempt.standing.is_active
             if not leaves:
                 return self._wait_for_grace(attempt)
             attempt.reasserts_early = True
@@ -260,10 +284,11 @@ class Reconciler:
     async def _resolve_references(self, attempt: Attempt) -> None:
         """Who this account refers to, by the ids of their accounts; one that does not exist yet is awaited (T7)."""
         assert attempt.standing is not None
-        if not attempt.standing.is_active or not self.mapper.has_references(attempt.application):
+        is_user = attempt.account.kind is ResourceKind.USER
+        if not (is_user and attempt.standing.is_active and self.mapper.has_references(attempt.application)):
             return
         try:
-            attempt.mapped = self.mapper.map_user(
+            attempt.mapped = self.mapper.map_source(
                 attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=False
             )
         except InvalidData:
@@ -275,7 +300,7 @@ class Reconciler:
         assert attempt.standing is not None
         mapped = attempt.mapped if not soft_deleted else None
         if mapped is None:
-            mapped = self.mapper.map_user(
+            mapped = self.mapper.map_source(
                 attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=soft_deleted
             )
         return apply_references(mapped, attempt.references, soft_deleted=soft_deleted)
@@ -290,7 +315,8 @@ class Reconciler:
                 attempt.account,
                 standing,
                 map_as=lambda soft_deleted: self._map(attempt, soft_deleted=soft_deleted),
-                in_doubt=attempt.account.intent is not None,
+                # What is in doubt about memberships leaves the group itself as it was sent.
+                in_doubt=attempt.account.intent is not None and not doubtful_members(attempt.account),
             )
             if attempt.plan.state is not None:
                 encode_sent(attempt.plan.state)
@@ -309,7 +335,7 @@ class Reconciler:
             Step(type=StepType.MATCHING, status=LogStatus.SUCCESS, description=found.verdict, details=found.details)
         )
         match found.verdict:
-            case Verdict.NONE if attempt.application.users.create:
+            case Verdict.NONE if attempt.resource.create:
                 return await self._choose_unique(attempt)
             case Verdict.NONE:
                 return await self.failures.skip_create(attempt)
@@ -356,11 +382,22 @@ class Reconciler:
             await self.rows.undo_intent(attempt.account, attempt.before)
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
         answer = await self.exporter.send(attempt)
+        if attempt.plan.members is not None:
+            if answer.ok:
+                return await self.member_saves.save_sent(attempt, answer)
+            if await self._refuses_members(attempt, answer):
+                return await self.member_saves.save_refused(attempt, answer)
         if answer.ok:
             return await self.saves.save_written(attempt, answer)
         if answer.kind is AnswerKind.CONFLICT and not attempt.plan.is_destructive:
             return await self._settle_conflict(attempt, answer)
         return await self.failures.end_written(attempt, answer)
+
+    async def _refuses_members(self, attempt: Attempt, answer: Answer) -> bool:
+        """Whether it is the members that the vendor does not take; a 404 may be the group's or one of theirs."""
+        if answer.kind is AnswerKind.NOT_FOUND:
+            return (await self.exporter.read(attempt)).ok
+        return answer.kind in (AnswerKind.REJECTED, AnswerKind.CONFLICT)
 
     async def _settle_conflict(self, attempt: Attempt, answer: Answer) -> Outcome | None:
         """Step 33: somebody has the name. Wait, give up, or step aside when we wait in a circle."""
@@ -423,7 +460,8 @@ class Reconciler:
         assert attempt.plan is not None
         plan, account = attempt.plan, attempt.account
         earlier = account.intent
-        paths = {*plan.change.set, *(earlier.paths if earlier else ())}
+        members = plan.members.user_ids if plan.members is not None else ()
+        paths = {*plan.change.set, *(earlier.paths if earlier else ()), *(f"{IN_DOUBT}{each}" for each in members)}
         kind = {
             ProvisioningAction.CREATE: IntentKind.CREATE,
             ProvisioningAction.DELETE: IntentKind.DELETE,
@@ -462,8 +500,8 @@ class Reconciler:
         return wait_s + self.jitter() * max(4.0, wait_s)
 
 
-def _import_step(facts: UserFacts) -> Step:
-    status = LogStatus.SUCCESS if facts.user is not None else LogStatus.WARNING
+def _import_step(facts: UserFacts | GroupFacts) -> Step:
+    status = LogStatus.WARNING if facts.presence is Presence.UNKNOWN else LogStatus.SUCCESS
     return Step(type=StepType.IMPORT, status=status, description=facts.presence)
 
 

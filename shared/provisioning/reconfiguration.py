@@ -12,6 +12,7 @@ from shared.directory.mirror import Mirror
 from shared.provisioning.accounts import ACCOUNTS
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.assignment_pages import stream_name
+from shared.provisioning.group_pages import GroupPages
 from shared.provisioning.pull_run import PullRun
 from shared.storage.tables import Tables
 
@@ -23,6 +24,7 @@ class Reconfiguration:
     states: ApplicationStates
     tables: Tables
     mirror: Mirror
+    groups: GroupPages
 
     async def apply(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.
@@ -41,6 +43,7 @@ class Reconfiguration:
                     await self._raise_everybody(run, application)
             elif application.name not in run.checkpoint.configs and _was_assigned(run, application):
                 await self._raise_known(run, application)
+            await self.groups.compare_all(run, application)
             configs = {**run.checkpoint.configs, application.name: application.config_hash}
             run.checkpoint = replace(run.checkpoint, configs=configs)
             if is_settled and application.name not in run.checkpoint.backlog:

@@ -14,9 +14,18 @@ from typing import Any
 from shared import telemetry
 from shared.clock import Clock
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, IndexTaken
-from shared.provisioning.accounts import Account, AccountState, Reference, encode_references, write_columns
+from shared.provisioning.accounts import (
+    FROM_START,
+    Account,
+    AccountState,
+    Reference,
+    ResourceKind,
+    encode_references,
+    write_columns,
+)
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.failing import Failures
+from shared.provisioning.memberships import Memberships
 from shared.provisioning.planning import Plan, ProvisioningAction
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType
 from shared.provisioning.references import References
@@ -32,6 +41,7 @@ class Saves:
 
     rows: AccountRows
     references: References
+    memberships: Memberships
     failures: Failures
     queues: Queues
     clock: Clock
@@ -39,7 +49,7 @@ class Saves:
     jitter: Callable[[], float]
     grace_s: float
 
-    async def save_nothing(self, attempt: Attempt) -> Outcome:
+    async def save_nothing(self, attempt: Attempt, *, more_columns: Mapping[str, Any] | None = None) -> Outcome:
         """Step 23: nothing different, no request at all."""
         assert attempt.plan is not None
         assert attempt.standing is not None
@@ -52,16 +62,34 @@ class Saves:
             action="other",
         )
         references = self._references_after(attempt)
+        await self._tell_groups(attempt)
+        left_alone = attempt.account.kind is ResourceKind.GROUP and more_columns is None
         await self.rows.save_nothing(
             attempt.account,
             state=state,
             config=attempt.application.config_hash,
             entry=entry,
             references=encode_references(references),
+            more_columns={"fill": FROM_START} if left_alone else more_columns,
         )
+        if left_alone:
+            await self.memberships.drop_changes(attempt.account)
         await self.references.forget_notes(attempt.before, references)
         telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
         return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
+
+    async def save_unprovisioned(self, attempt: Attempt) -> Outcome:
+        """Groups of this application are switched off: the row is settled, what is at the vendor stays as it is."""
+        entry = attempt.log(self.new_id(), status=LogStatus.SKIPPED, reason="groups_off", duration_ms=0, action="other")
+        await self.rows.save_nothing(
+            attempt.account,
+            state=AccountState.SKIPPED,
+            config=attempt.application.config_hash,
+            entry=entry,
+            more_columns={"fill": FROM_START},
+        )
+        await self.memberships.drop_changes(attempt.account)
+        return Outcome(kind=OutcomeKind.DONE, reason="groups_off", action=ProvisioningAction.SKIP)
 
     async def stage(self, attempt: Attempt) -> Outcome:
         """Step 24: no destructive write leaves without the guard's permit."""
@@ -73,8 +101,11 @@ class Saves:
             duration_ms=self._elapsed_ms(attempt),
             action="stageddelete",
         )
-        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry)
+        removing = attempt.batch.leaving if attempt.plan.empties and attempt.batch else 0
+        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry, removing=removing)
         telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
+        if removing:
+            telemetry.emit(telemetry.Event.DELETIONS_HELD, **self._ids(attempt), count=removing)
         return Outcome(kind=OutcomeKind.STAGED, reason=attempt.plan.reason, action=attempt.plan.action)
 
     async def save_written(self, attempt: Attempt, answer: Answer) -> Outcome | None:
@@ -88,6 +119,7 @@ class Saves:
             return await self.failures.save_in_doubt(attempt, answer, reason="created_without_id")
         keeps_doubt = attempt.reasserts_early and not deleted
         columns = self._columns_after(attempt, answer, plan, target_id=target_id, keeps_doubt=keeps_doubt)
+        await self._tell_groups(attempt)
         attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
         entry = attempt.log(
             self.new_id(),
@@ -126,6 +158,25 @@ class Saves:
         await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)
         return Outcome(kind=OutcomeKind.DONE, reason=plan.reason, action=plan.action)
 
+    async def _tell_groups(self, attempt: Attempt) -> None:
+        """A user gets a link, is switched off or comes back: their groups look at it (protocol T7 and T29).
+
+        Who is linked with nothing known of what was sent may have got the link just now, or in an attempt that died.
+        """
+        account, before, plan = attempt.account, attempt.before, attempt.plan
+        if account.kind is not ResourceKind.USER or not attempt.application.has_members or plan is None:
+            return
+        groups = attempt.application.resource(ResourceKind.GROUP)
+        is_linked = plan.action is ProvisioningAction.CREATE or bool(account.target_id)
+        returns = before.state is AccountState.DISABLED and plan.action is ProvisioningAction.UPDATE
+        drops = attempt.application.users.disable_drops_members
+        moves = groups.disabled_members == "remove" and (returns or plan.action is ProvisioningAction.DISABLE)
+        if (is_linked and before.sent is None) or moves or (returns and drops):
+            await self.memberships.tell(attempt, again=returns and drops)
+
+    def _has_members(self, attempt: Attempt) -> bool:
+        return attempt.account.kind is ResourceKind.GROUP and attempt.application.has_members
+
     def _references_after(self, attempt: Attempt) -> Mapping[str, Reference]:
         """Whom the row refers to from now on. Who leaves keeps what was sent; who is deleted refers to nobody."""
         assert attempt.plan is not None
@@ -161,6 +212,11 @@ class Saves:
             columns |= write_columns(intent=None, intent_at=None, permit=None)
         if not plan.is_destructive:
             columns |= write_columns(staged=None, permit=None)
+        if self._has_members(attempt) and plan.action is not ProvisioningAction.DELETE:
+            # Not applied: the memberships come with the next attempt.
+            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+            if attempt.before.sent is None:
+                columns |= write_columns(fill=FROM_START, members=0)
         if plan.parks or (plan.action is ProvisioningAction.CREATE and self.references.awaits_itself(attempt)):
             # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
             columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)

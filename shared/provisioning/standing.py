@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from shared.config.applications import Application
 from shared.config.provisioning_file import ScopeMode
-from shared.directory.mirror import Assignment, Presence, UserFacts
+from shared.directory.mirror import Assignment, GroupFacts, Presence, UserFacts
 from shared.rules.expressions import AppRole
 from shared.rules.roles import effective_roles
 from shared.rules.scoping import evaluate
@@ -29,6 +29,8 @@ class Reason(StrEnum):
     SOURCE_DISABLED = "source_disabled"
     SOURCE_SOFT_DELETED = "source_soft_deleted"
     SOURCE_DELETED = "source_deleted"
+    NOT_SECURITY_ENABLED = "not_security_enabled"
+    """A group that cannot confer anything. Entra leaves it out, too."""
     SOURCE_UNKNOWN = "source_unknown"
     """The mirror has no row: decide nothing."""
 
@@ -61,12 +63,16 @@ class Standing:
         return self.reason is not Reason.SOURCE_UNKNOWN
 
 
-def judge_standing(application: Application, facts: UserFacts, assigned_groups: Mapping[str, Assignment]) -> Standing:
-    """Whether the person should have an active account (entra-provisioning.md 1.3 and 1.4).
+def judge_standing(
+    application: Application, facts: UserFacts | GroupFacts, assigned_groups: Mapping[str, Assignment]
+) -> Standing:
+    """Whether the person, or the group, should have an active account (entra-provisioning.md 1.3 and 1.4).
 
     `assigned_groups` are the groups assigned to the application; nested groups never count, because only direct
-    members are in `facts.groups`. Raises InvalidData when a scoping filter cannot be judged for this person.
+    members are in `facts.groups`. Raises InvalidData when a scoping filter cannot be judged.
     """
+    if isinstance(facts, GroupFacts):
+        return _judge_group(application, facts, assigned_groups)
     if facts.user is None or facts.presence is not Presence.ACTIVE:
         return Standing(reason=_ABSENT[facts.presence])
     roles: tuple[AppRole, ...] = ()
@@ -91,6 +97,23 @@ def judge_standing(application: Application, facts: UserFacts, assigned_groups: 
     return Standing(reason=reason, roles=roles, explanation=scope.as_mapping())
 
 
-def needs_groups(application: Application, facts: UserFacts) -> bool:
-    """Whether the application's assigned groups matter for this person: if not, they need not be read."""
+def _judge_group(application: Application, group: GroupFacts, assigned_groups: Mapping[str, Assignment]) -> Standing:
+    """Whether the group should exist at an application that has groups."""
+    if group.presence is not Presence.ACTIVE:
+        return Standing(reason=_ABSENT[group.presence])
+    if application.scope is ScopeMode.ASSIGNED:
+        assignment = assigned_groups.get(group.id)
+        if assignment is None or assignment.gone:
+            return Standing(reason=Reason.NOT_ENTITLED)
+    if group.attributes.get("securityEnabled") is False:
+        return Standing(reason=Reason.NOT_SECURITY_ENABLED)
+    scope = evaluate(application.group_scoping_filters, SourceUser(group.attributes, soft_deleted=False))
+    reason = Reason.IN_SCOPE if scope.in_scope else Reason.OUT_OF_SCOPE
+    return Standing(reason=reason, explanation=scope.as_mapping())
+
+
+def needs_groups(application: Application, facts: UserFacts | GroupFacts) -> bool:
+    """Whether the application's assigned groups matter: if not, they need not be read."""
+    if isinstance(facts, GroupFacts):
+        return application.scope is ScopeMode.ASSIGNED
     return application.scope is ScopeMode.ASSIGNED and any(facts.groups.values())

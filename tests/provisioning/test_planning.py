@@ -34,7 +34,7 @@ def plan(application: Application, account: Account, facts: UserFacts, *, in_dou
         application,
         account,
         standing,
-        map_as=lambda soft_deleted: MAPPER.map_user(
+        map_as=lambda soft_deleted: MAPPER.map_source(
             application, facts, roles=standing.roles, soft_deleted=soft_deleted
         ),
         in_doubt=in_doubt,

@@ -1,0 +1,492 @@
+"""The memberships of a group at a vendor: what is to be looked at, what was sent, and who is told of a new account.
+
+    member:<group>:<user>            a membership as it was sent: the account, and the group it was sent to
+    change:<group>:<number>:<user>   a membership that is to be looked at
+
+Whoever changes something that decides a membership writes its `change:` row after that, and raises the group's row
+last: the puller for what the directory says, the consumer of a user before it saves the user's link (protocol T7).
+The group's consumer reads `change:` rows first and what decides after that, so that what it saw is at least as new as
+the rows it removes; and it removes exactly the rows it read, because a later change has a row of its own. A group
+costs its changes, however many members it has. All of them are compared only when it is new at the vendor, or was not
+written for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.clock import Clock, read_instant, write_instant
+from shared.config.provisioning_file import ScopeMode
+from shared.directory.mirror import Mirror
+from shared.provisioning.account_rows import AccountRows, RowMoved
+from shared.provisioning.accounts import (
+    ACCOUNTS,
+    FROM_START,
+    Account,
+    AccountState,
+    ResourceKind,
+    change_key,
+    member_key,
+    released_number,
+    write_columns,
+)
+from shared.provisioning.attempt import Attempt
+from shared.provisioning.member_changes import Decision, Member, MemberBatch, MemberChange, decide, loses_many
+from shared.provisioning.planning import Plan, ProvisioningAction
+from shared.provisioning.retrying import escrow_until, is_due
+from shared.scim.answers import Answer
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message, Queues
+from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+
+GATHER_S = 5.0
+"""A group waits this long for more accounts of its members before it is written: many appear together."""
+
+LOOK_AT_ONCE = 1000
+"""Memberships one attempt looks at, at most."""
+
+REMOVAL_WINDOW = timedelta(days=1)
+"""Removals are counted over this long for the deletion guard."""
+
+IN_DOUBT = "member:"
+"""Before the user's id in an intent: a request about this membership is on its way."""
+
+_PARALLEL_READS = 16
+_TRIES = 5
+
+
+@dataclass(slots=True, kw_only=True)
+class Memberships:
+    """Reads, plans and notes memberships."""
+
+    rows: AccountRows
+    tables: Tables
+    mirror: Mirror
+    queues: Queues
+    clock: Clock
+
+    async def plan(self, attempt: Attempt, *, emptied: bool) -> Plan:
+        """The next request about a linked group's memberships, or the plan there was; `attempt.batch` says the rest.
+
+        `emptied`: the group should have none of those that were sent.
+        """
+        assert attempt.plan is not None
+        look = _Look(
+            limit=_limit(attempt),
+            keeps_disabled=attempt.resource.disabled_members == "keep",
+            fill="" if emptied else attempt.account.fill,
+        )
+        if doubtful := doubtful_members(attempt.account):
+            look.is_last = False
+            look.take(await self._read_members(attempt, look, doubtful, in_doubt=True), emptied=emptied)
+        elif emptied:
+            await self._look_at_sent(attempt, look)
+        else:
+            await self._look_at_changes(attempt, look)
+        empties = False
+        if look.removed and not attempt.account.permit and await self._loses_many(attempt, look, emptied=emptied):
+            empties = not look.added
+            if not empties:
+                look.postpone_removals()
+        attempt.batch = look.batch()
+        if not attempt.batch.change.user_ids:
+            return attempt.plan
+        return Plan(
+            action=ProvisioningAction.UPDATE,
+            reason="members_changed",
+            state=attempt.account.sent,
+            members=attempt.batch.change,
+            mapped=attempt.plan.mapped,
+            empties=empties,
+        )
+
+    async def _look_at_changes(self, attempt: Attempt, look: _Look) -> None:
+        """What changed, then the next part of a comparison of all, up to one request."""
+        rows = await self._read_changes(attempt.account)
+        look.note_changes(rows, attempt.now)
+        waiting = list(look.changes)
+        while waiting and look.room:
+            taken, waiting = waiting[: look.room], waiting[look.room :]
+            look.take(await self._read_members(attempt, look, taken))
+        look.is_last = not waiting and len(rows) < LOOK_AT_ONCE
+        while look.fill and look.room and look.looked_at < LOOK_AT_ONCE:
+            await self._compare_next(attempt, look)
+
+    async def _look_at_sent(self, attempt: Attempt, look: _Look) -> None:
+        """Everything that was sent goes; what changed meanwhile does not matter."""
+        account = attempt.account
+        look.settled += [row.key for row in await self._read_changes(account)]
+        prefix = member_key(account.source_id, "")
+        rows = await self._read_page(account, prefix, count=look.limit)
+        look.is_last = len(rows) < look.limit and len(look.settled) < LOOK_AT_ONCE
+        user_ids = [row.key.removeprefix(prefix) for row in rows]
+        look.take(await self._read_members(attempt, look, user_ids), emptied=True)
+
+    async def _compare_next(self, attempt: Attempt, look: _Look) -> None:
+        """The next memberships of the directory beside those that were sent, in order of the users' ids."""
+        account = attempt.account
+        after = "" if look.fill == FROM_START else look.fill
+        found = await self.mirror.read_memberships(account.source_id, after=after, count=look.room)
+        if not found:
+            look.fill = ""
+            return
+        first, last = found[0][0], found[-1][0]
+        sent_rows = await self.tables.read_range(
+            ACCOUNTS,
+            account.application,
+            first=member_key(account.source_id, first),
+            before=member_key(account.source_id, last) + "\x01",
+        )
+        look.note_sent(sent_rows, account)
+        open_ids = [
+            user_id
+            for user_id, is_member in found
+            if is_member != (user_id in look.sent) and user_id not in look.decided
+        ]
+        memberships = dict(found)
+        accounts = await self._read_accounts(account.application, open_ids)
+        look.take([look.member(user_id, accounts[user_id], memberships[user_id]) for user_id in open_ids])
+        look.looked_at += len(found) - len(open_ids)
+        look.fill = last
+
+    async def _read_changes(self, account: Account) -> list[Row]:
+        return await self._read_page(account, change_key(account.source_id, "", "")[:-1], count=LOOK_AT_ONCE)
+
+    async def _read_page(self, account: Account, prefix: str, *, count: int) -> list[Row]:
+        pages = self.tables.query(
+            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", page_size=count
+        )
+        async for page in pages:
+            return page
+        return []
+
+    async def _read_members(
+        self, attempt: Attempt, look: _Look, user_ids: Sequence[str], *, in_doubt: bool = False
+    ) -> list[Member]:
+        read = [self._read_member(attempt, look, user_id, in_doubt=in_doubt) for user_id in user_ids]
+        return [member for batch in _batches(read) for member in await gather_all(batch)]
+
+    async def _read_member(self, attempt: Attempt, look: _Look, user_id: str, *, in_doubt: bool) -> Member:
+        """One membership. Its `change:` row was read before: what is read here is at least as new."""
+        group = attempt.account
+        is_member, account, sent = await gather_all(
+            [
+                self.mirror.read_membership(group.source_id, user_id),
+                self.rows.read(group.application, ResourceKind.USER, user_id),
+                self.tables.read(ACCOUNTS, group.application, member_key(group.source_id, user_id)),
+            ]
+        )
+        if sent is not None:
+            look.note_sent([sent], group)
+        return look.member(user_id, account, is_member, in_doubt=in_doubt)
+
+    async def _read_accounts(self, app: str, user_ids: Sequence[str]) -> dict[str, Account]:
+        read = [self.rows.read(app, ResourceKind.USER, user_id) for user_id in user_ids]
+        accounts = [account for batch in _batches(read) for account in await gather_all(batch)]
+        return dict(zip(user_ids, accounts, strict=True))
+
+    async def _loses_many(self, attempt: Attempt, look: _Look, *, emptied: bool) -> bool:
+        """Whether a person is asked before the group loses what it is about to lose, today's losses included."""
+        account = attempt.account
+        if emptied:
+            look.leaving = account.members
+        elif not look.is_last:
+            look.leaving = await self._count_leaving(account)
+        look.leaving = max(look.leaving, len(look.removed))
+        lately = removed_lately(account, attempt.now)
+        return loses_many(
+            attempt.application.deletion_guard, removed=lately + look.leaving, population=account.members + lately
+        )
+
+    async def _count_leaving(self, account: Account) -> int:
+        prefix = change_key(account.source_id, "", "")[:-1]
+        pages = self.tables.query(
+            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", where="left eq true"
+        )
+        return len({user_of(row.key) async for page in pages for row in page})
+
+    async def note(self, attempt: Attempt) -> None:
+        """Bring the rows of memberships up to date with what was sent, before the group's own row is saved.
+
+        A crash in between repeats what the vendor takes twice. Raises RowMoved when another consumer was at it.
+        """
+        assert attempt.batch is not None
+        batch, account = attempt.batch, attempt.account
+        sent = {"of": account.target_id}
+        operations = [
+            *(
+                Operation.replace(member_key(account.source_id, user_id), {**sent, "target": target_id})
+                for user_id, target_id in batch.change.added.items()
+            ),
+            *(
+                Operation.delete(member_key(account.source_id, user_id), etag=etag)
+                for user_id, etag in batch.forgotten.items()
+            ),
+            *(Operation.delete(key) for key in batch.settled),
+            *(
+                Operation.merge(change_key(account.source_id, account.wanted, user_id), change_columns(left=left))
+                for user_id, left in batch.postponed.items()
+            ),
+        ]
+        try:
+            await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, operations)
+        except StorageConflict:
+            raise RowMoved from None
+
+    async def drop_changes(self, account: Account) -> None:
+        """Forget what was to be looked at: the group is not written, and all is compared when it is again."""
+        rows = await self._read_changes(account)
+        while rows:
+            dropped = [Operation.delete(row.key) for row in rows]
+            try:
+                await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, dropped)
+            except StorageConflict:
+                return
+            rows = await self._read_changes(account) if len(rows) >= LOOK_AT_ONCE else []
+
+    async def note_refused(self, attempt: Attempt, user_id: str, answer: Answer) -> None:
+        """The vendor refuses this one: it waits on the ladder, alone. The others go on."""
+        assert attempt.batch is not None
+        account, now = attempt.account, self.clock.now()
+        known = [row for row in await self._read_changes(account) if user_of(row.key) == user_id]
+        failures = 1 + max((int(row.values.get("failures", 0)) for row in known), default=0)
+        failed_at = min(filter(None, (_instant(row, "failed_at") for row in known)), default=now)
+        columns = {
+            **change_columns(left=user_id in attempt.batch.change.removed),
+            "refused": answer.error_code or answer.kind.value,
+            "failures": failures,
+            "failed_at": write_instant(failed_at),
+            **write_columns(again_at=escrow_until(failures, failed_at=failed_at, now=now) or now + timedelta(days=1)),
+        }
+        key = change_key(account.source_id, account.wanted, user_id)
+        operations = [Operation.delete(row.key) for row in known if row.key != key]
+        operations.append(Operation.replace(key, columns))
+        try:
+            await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, operations)
+        except StorageConflict:
+            raise RowMoved from None
+
+    async def tell(self, attempt: Attempt, *, again: bool = False) -> None:
+        """Before a user's link is saved, and after its intent was: mark the user's memberships, wake their groups.
+
+        Whoever decides a membership while the intent is open decides again later, so nobody misses the link. `again`:
+        the vendor may have dropped what was sent.
+        """
+        account = attempt.account
+        # Read now, not before the intent: what came in between would be nobody's to tell.
+        facts = await self.mirror.read_user_facts(account.source_id)
+        group_ids = [group_id for group_id, is_member in facts.groups.items() if is_member]
+        if group_ids and attempt.application.scope is ScopeMode.ASSIGNED:
+            assigned = await self.mirror.read_assigned_groups(account.application)
+            group_ids = [group_id for group_id in group_ids if group_id in assigned]
+        columns = {**change_columns(left=False), "again": again}
+        # A row of this attempt's own: the group may be about to remove an earlier one that it has read.
+        number = f"{account.wanted}-{account.lease_token[:12]}"
+        marks = [Operation.merge(change_key(group_id, number, account.source_id), columns) for group_id in group_ids]
+        await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, account.application, marks)
+        for group_id in group_ids:
+            await self.wake(account.application, group_id)
+
+    async def wake(self, app: str, group_id: str) -> None:
+        """Raise a group that is not raised already. Idempotent."""
+        for _ in range(_TRIES):
+            group = await self.rows.read(app, ResourceKind.GROUP, group_id)
+            if group.pending or not group.wanted:
+                return
+            # Under the row's ETag its own number, last field one up, is new for it.
+            columns = write_columns(wanted=released_number(group.wanted), pending=True, queued_at=self.clock.now())
+            raised = Operation.merge(group.key, columns, etag=group.etag)
+            try:
+                await self.tables.commit(DurableWrite.WAKE, ACCOUNTS, app, [raised])
+            except StorageConflict:
+                continue
+            message = Message(app=app, kind=ResourceKind.GROUP, id=group_id)
+            await self.queues.send(DurableWrite.WAKE_ENQUEUE, message, hidden_s=GATHER_S)
+            return
+
+    async def look_again(self, account: Account) -> None:
+        """After a save that left nothing pending: who marked meanwhile saw the group at work, and did not wake it."""
+        prefix = change_key(account.source_id, "", "")[:-1]
+        pages = self.tables.query(
+            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", where="refused eq ''", page_size=1
+        )
+        async for page in pages:
+            if page:
+                await self.wake(account.application, account.source_id)
+                return
+
+    async def wake_forgotten(self, app: str) -> None:
+        """Raise groups with something to look at that nobody raised: a process died between the two."""
+        after = "change:"
+        while True:
+            pages = self.tables.query(ACCOUNTS, app, first=after, before="change;", select=("refused",), page_size=1)
+            group_id = ""
+            async for page in pages:
+                group_id = page[0].key.split(":")[1] if page else ""
+                break
+            if not group_id:
+                return
+            await self.wake(app, group_id)
+            after = f"change:{group_id};"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Look:
+    """What one attempt finds out about a group's memberships, bit by bit."""
+
+    limit: int
+    keeps_disabled: bool
+    fill: str
+    changes: dict[str, list[Row]] = field(default_factory=dict)
+    """User -> `change:` rows that are due, oldest first."""
+    sent: dict[str, str] = field(default_factory=dict)
+    """User -> the account that was made a member."""
+    sent_etags: dict[str, str] = field(default_factory=dict)
+    decided: set[str] = field(default_factory=set)
+    added: dict[str, str] = field(default_factory=dict)
+    removed: dict[str, str] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    settled: list[str] = field(default_factory=list)
+    forgotten: dict[str, str] = field(default_factory=dict)
+    postponed: dict[str, bool] = field(default_factory=dict)
+    is_last: bool = True
+    waits: bool = False
+    looked_at: int = 0
+    leaving: int = 0
+    refused: list[Row] = field(default_factory=list)
+
+    @property
+    def room(self) -> int:
+        """How many more memberships the request can hold."""
+        return self.limit - len(self.added) - len(self.removed)
+
+    def note_changes(self, rows: Iterable[Row], now: datetime) -> None:
+        """Sort what is to be looked at; a later change of somebody who was refused is tried at once."""
+        by_user: dict[str, list[Row]] = {}
+        for row in rows:
+            by_user.setdefault(user_of(row.key), []).append(row)
+        for user_id, found in by_user.items():
+            newest = found[-1]
+            if newest.values.get("refused") and not is_due(_instant(newest, "again_at"), now):
+                self.refused.append(newest)
+            else:
+                self.changes[user_id] = found
+        self.leaving = sum(bool(found[-1].values.get("left")) for found in self.changes.values())
+
+    def note_sent(self, rows: Iterable[Row], group: Account) -> None:
+        """Know what was sent. What was sent to a group that was made anew since is void."""
+        for row in rows:
+            user_id = row.key.removeprefix(member_key(group.source_id, ""))
+            self.sent_etags[user_id] = row.etag
+            if row.values.get("of") == group.target_id:
+                self.sent[user_id] = str(row.values.get("target", ""))
+
+    def member(self, user_id: str, account: Account, is_member: bool | None, *, in_doubt: bool = False) -> Member:
+        """Everything that decides one membership."""
+        return Member(
+            user_id=user_id,
+            is_member=is_member,
+            target_id="" if account.state is AccountState.DELETED else account.target_id,
+            is_disabled=account.state is AccountState.DISABLED,
+            is_in_flight=account.intent is not None,
+            sent_target=self.sent.get(user_id, ""),
+            again=any(row.values.get("again") for row in self.changes.get(user_id, ())),
+            in_doubt=in_doubt,
+        )
+
+    def take(self, members: Iterable[Member], *, emptied: bool = False) -> None:
+        """Decide these; `emptied`: as if nobody was a member any more."""
+        for each in members:
+            member = replace(each, is_member=False) if emptied else each
+            self.looked_at += 1
+            self.decided.add(member.user_id)
+            decision = decide(member, keeps_disabled=self.keeps_disabled)
+            rows = self.changes.get(member.user_id, [])
+            if member.is_in_flight and not (rows or emptied):
+                self.postponed[member.user_id] = False
+            if decision is Decision.LATER:
+                self.waits, self.is_last = True, False
+                continue
+            self.settled += [row.key for row in rows]
+            if decision is Decision.ADD:
+                self.added[member.user_id] = member.target_id
+            elif decision in (Decision.REMOVE, Decision.FORGET):
+                if member.user_id in self.sent_etags:
+                    self.forgotten[member.user_id] = self.sent_etags[member.user_id]
+                if decision is Decision.REMOVE:
+                    self.removed[member.user_id] = member.target_id
+                    if member.in_doubt:
+                        self.doubtful.add(member.user_id)
+
+    def postpone_removals(self) -> None:
+        """Leave the removals for a request of their own."""
+        kept = {row.key for user_id in self.removed for row in self.changes.get(user_id, ())}
+        self.settled = [key for key in self.settled if key not in kept]
+        self.postponed |= {user_id: True for user_id in self.removed if user_id not in self.changes}
+        self.forgotten = {user_id: etag for user_id, etag in self.forgotten.items() if user_id not in self.removed}
+        self.removed.clear()
+        self.doubtful.clear()
+        self.is_last = False
+
+    def batch(self) -> MemberBatch:
+        """What was found out."""
+        again = [at for row in self.refused if (at := _instant(row, "again_at")) is not None]
+        return MemberBatch(
+            change=MemberChange(added=self.added, removed=self.removed, doubtful=frozenset(self.doubtful)),
+            settled=tuple(self.settled),
+            forgotten=self.forgotten,
+            postponed=self.postponed,
+            fill=self.fill,
+            is_last=self.is_last and not self.fill,
+            waits=self.waits,
+            refused=len(self.refused),
+            refused_until=min(again, default=None),
+            refused_code=str(self.refused[0].values.get("refused", "")) if self.refused else "",
+            leaving=self.leaving,
+        )
+
+
+def change_columns(*, left: bool) -> dict[str, Any]:
+    """The columns of a `change:` row. `left` is for the deletion guard to count; what is done the directory says."""
+    return {"left": left, "refused": ""}
+
+
+def doubtful_members(account: Account) -> list[str]:
+    """The users whose memberships an open intent is about."""
+    paths = account.intent.paths if account.intent is not None else ()
+    return [path.removeprefix(IN_DOUBT) for path in paths if path.startswith(IN_DOUBT)]
+
+
+def removed_lately(account: Account, now: datetime) -> int:
+    """How many members the group lost in the last day."""
+    since = account.removed_since
+    return account.removed if since is not None and now - since < REMOVAL_WINDOW else 0
+
+
+def removal_columns(account: Account, count: int, now: datetime) -> Mapping[str, Any]:
+    """The columns that count `count` more removals."""
+    if not count:
+        return {}
+    lately = removed_lately(account, now)
+    return write_columns(removed=lately + count, removed_since=account.removed_since if lately else now)
+
+
+def _limit(attempt: Attempt) -> int:
+    most = attempt.resource.members_per_patch
+    return min(most, attempt.account.chunk) if attempt.account.chunk else most
+
+
+def user_of(key: str) -> str:
+    """The user a `change:` row is about."""
+    return key.split(":", 3)[3]
+
+
+def _instant(row: Row, name: str) -> datetime | None:
+    return read_instant(str(row.values.get(name, "")))
+
+
+def _batches(work: Sequence[Any]) -> list[Sequence[Any]]:
+    return [work[at : at + _PARALLEL_READS] for at in range(0, len(work), _PARALLEL_READS)]
