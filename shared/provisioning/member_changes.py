@@ -48,6 +48,8 @@ class Member:
     is_disabled: bool = False
     is_in_flight: bool = False
     """A write of the account is open."""
+    is_leased: bool = False
+    """Somebody is at it now."""
     sent_target: str = ""
     """The account that was made a member, empty: none that we know of."""
     again: bool = False
@@ -86,8 +88,8 @@ class MemberBatch:
     """Up to where all memberships were compared."""
     is_last: bool = True
     """Nothing is left that could be done now."""
-    waits: bool = False
-    """What is left waits for writes of accounts that are under way."""
+    wait_s: float = 0.0
+    """Seconds after which to look again at those whose accounts are being written; 0: there are none."""
     refused: int = 0
     """Memberships that the vendor refused and that wait for their next try."""
     refused_until: datetime | None = None

@@ -17,7 +17,7 @@ from shared.provisioning.accounts import FROM_START, Account, AccountState, writ
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.failing import Failures
 from shared.provisioning.member_changes import MemberBatch, MemberChange
-from shared.provisioning.memberships import GATHER_S, Memberships, removal_columns, user_of
+from shared.provisioning.memberships import Memberships, removal_columns, user_of
 from shared.provisioning.planning import EMPTIED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, StepType
 from shared.provisioning.saving import Saves
@@ -165,10 +165,10 @@ class MemberSaves:
         batch, account = attempt.batch, attempt.account
         if batch.is_last and batch.refused:
             return
-        idle = batch.waits and not (batch.change.user_ids or batch.settled or batch.fill != account.fill)
+        is_idle = not (batch.change.user_ids or batch.settled or batch.fill != account.fill)
         message = Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
         await self.queues.send(
-            DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=GATHER_S if idle else 0.0
+            DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=batch.wait_s if is_idle else 0.0
         )
 
     def _ms(self, attempt: Attempt) -> int:

@@ -45,6 +45,9 @@ from shared.storage.tables import Operation, Row, StorageConflict, Tables, gathe
 GATHER_S = 5.0
 """A group waits this long for more accounts of its members before it is written: many appear together."""
 
+IN_DOUBT_S = 60.0
+"""A group looks again after this when an account of a member is in doubt: that takes minutes."""
+
 LOOK_AT_ONCE = 1000
 """Memberships one attempt looks at, at most."""
 
@@ -77,6 +80,7 @@ class Memberships:
         look = _Look(
             limit=_limit(attempt),
             keeps_disabled=attempt.resource.disabled_members == "keep",
+            now=attempt.now,
             fill="" if emptied else attempt.account.fill,
         )
         if doubtful := doubtful_members(attempt.account):
@@ -106,12 +110,12 @@ class Memberships:
     async def _look_at_changes(self, attempt: Attempt, look: _Look) -> None:
         """What changed, then the next part of a comparison of all, up to one request."""
         rows = await self._read_changes(attempt.account)
-        look.note_changes(rows, attempt.now)
+        look.note_changes(rows)
         waiting = list(look.changes)
         while waiting and look.room:
             taken, waiting = waiting[: look.room], waiting[look.room :]
             look.take(await self._read_members(attempt, look, taken))
-        look.is_last = not waiting and len(rows) < LOOK_AT_ONCE
+        look.is_last = look.is_last and not waiting and len(rows) < LOOK_AT_ONCE
         while look.fill and look.room and look.looked_at < LOOK_AT_ONCE:
             await self._compare_next(attempt, look)
 
@@ -144,7 +148,7 @@ class Memberships:
         open_ids = [
             user_id
             for user_id, is_member in found
-            if is_member != (user_id in look.sent) and user_id not in look.decided
+            if (is_member != (user_id in look.sent) or look.is_void(user_id)) and user_id not in look.decided
         ]
         memberships = dict(found)
         accounts = await self._read_accounts(account.application, open_ids)
@@ -339,6 +343,7 @@ class _Look:
 
     limit: int
     keeps_disabled: bool
+    now: datetime
     fill: str
     changes: dict[str, list[Row]] = field(default_factory=dict)
     """User -> `change:` rows that are due, oldest first."""
@@ -353,7 +358,7 @@ class _Look:
     forgotten: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, bool] = field(default_factory=dict)
     is_last: bool = True
-    waits: bool = False
+    wait_s: float = 0.0
     looked_at: int = 0
     leaving: int = 0
     refused: list[Row] = field(default_factory=list)
@@ -363,14 +368,14 @@ class _Look:
         """How many more memberships the request can hold."""
         return self.limit - len(self.added) - len(self.removed)
 
-    def note_changes(self, rows: Iterable[Row], now: datetime) -> None:
+    def note_changes(self, rows: Iterable[Row]) -> None:
         """Sort what is to be looked at; a later change of somebody who was refused is tried at once."""
         by_user: dict[str, list[Row]] = {}
         for row in rows:
             by_user.setdefault(user_of(row.key), []).append(row)
         for user_id, found in by_user.items():
             newest = found[-1]
-            if newest.values.get("refused") and not is_due(_instant(newest, "again_at"), now):
+            if newest.values.get("refused") and not is_due(_instant(newest, "again_at"), self.now):
                 self.refused.append(newest)
             else:
                 self.changes[user_id] = found
@@ -384,6 +389,10 @@ class _Look:
             if row.values.get("of") == group.target_id:
                 self.sent[user_id] = str(row.values.get("target", ""))
 
+    def is_void(self, user_id: str) -> bool:
+        """Whether something was sent to a group that is no more."""
+        return user_id in self.sent_etags and user_id not in self.sent
+
     def member(self, user_id: str, account: Account, is_member: bool | None, *, in_doubt: bool = False) -> Member:
         """Everything that decides one membership."""
         return Member(
@@ -392,6 +401,7 @@ class _Look:
             target_id="" if account.state is AccountState.DELETED else account.target_id,
             is_disabled=account.state is AccountState.DISABLED,
             is_in_flight=account.intent is not None,
+            is_leased=account.is_leased(self.now),
             sent_target=self.sent.get(user_id, ""),
             again=any(row.values.get("again") for row in self.changes.get(user_id, ())),
             in_doubt=in_doubt,
@@ -408,12 +418,13 @@ class _Look:
             if member.is_in_flight and not (rows or emptied):
                 self.postponed[member.user_id] = False
             if decision is Decision.LATER:
-                self.waits, self.is_last = True, False
+                self.is_last = False
+                self.wait_s = GATHER_S if member.is_leased else self.wait_s or IN_DOUBT_S
                 continue
             self.settled += [row.key for row in rows]
             if decision is Decision.ADD:
                 self.added[member.user_id] = member.target_id
-            elif decision in (Decision.REMOVE, Decision.FORGET):
+            elif decision is not Decision.NOTHING or self.is_void(member.user_id):
                 if member.user_id in self.sent_etags:
                     self.forgotten[member.user_id] = self.sent_etags[member.user_id]
                 if decision is Decision.REMOVE:
@@ -441,7 +452,7 @@ class _Look:
             postponed=self.postponed,
             fill=self.fill,
             is_last=self.is_last and not self.fill,
-            waits=self.waits,
+            wait_s=self.wait_s,
             refused=len(self.refused),
             refused_until=min(again, default=None),
             refused_code=str(self.refused[0].values.get("refused", "")) if self.refused else "",

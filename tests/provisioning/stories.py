@@ -37,6 +37,7 @@ from shared.scim.patching import read_attribute
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queues import Message
 from shared.storage.tables import StorageUnavailable
+from tests.provisioning.group_findings import GroupFindings
 from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
@@ -147,6 +148,7 @@ class Stage:
     """Directory change and death up to which the sync has come."""
     delivered: int = 0
     people: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     unseen: frozenset[str] = frozenset()
     """Paths that this vendor does not keep."""
     foreign: dict[str, str] = field(default_factory=dict)
@@ -289,6 +291,21 @@ class Stage:
         await self.settle()
         return user_id
 
+    def form(self, *members: str, name: str = "", assigned: bool = True) -> str:
+        """A group is made, and assigned to the application."""
+        group_id = self.tenant.create_group(name or f"Group {len(self.groups)}-{self.tenant.number}", members=members)
+        self.groups.append(group_id)
+        if assigned:
+            self.assign(group_id)
+        return group_id
+
+    async def provisioned_group(self, *members: str) -> str:
+        """A group that exists at the vendor already."""
+        group_id = self.form(*members)
+        await self.sync()
+        await self.settle()
+        return group_id
+
     def rename(self, user_id: str, alias: str) -> None:
         """Somebody gets another user name; their alias, and so the externalId, stays."""
         self.tenant.update(user_id, userPrincipalName=f"{alias}@contoso.example", mail=f"{alias}@contoso.example")
@@ -304,10 +321,10 @@ class Stage:
         self.foreign[target_id] = self._version(target_id)
         return target_id
 
-    def vanish(self, target_id: str) -> None:
+    def vanish(self, target_id: str, endpoint: str = "Users") -> None:
         """Somebody deletes an account at the vendor, behind our back."""
         answer = self.acme.core.answer(
-            "DELETE", f"/Users/{target_id}", base_url=self.acme.base_url, query={}, headers=[], body=b""
+            "DELETE", f"/{endpoint}/{target_id}", base_url=self.acme.base_url, query={}, headers=[], body=b""
         )
         assert int(answer.status) == 204
 
@@ -357,7 +374,7 @@ class Stage:
         `settled` False judges only what must hold at every moment; of who is `excused` nothing is asked.
         """
         accounts = await self._accounts()
-        found = self._index_findings(accounts, await self.keys("target"))
+        found = self._index_findings(accounts, await self.keys("target:user"))
         found += [
             f"a foreign account was written: {key}" for key in self.foreign if self._version(key) != self.foreign[key]
         ]
@@ -372,6 +389,7 @@ class Stage:
             found += [f"{user_id[:8]}: {text}" for text in self._person_findings(user_id, account)]
             if self.should_be_active(user_id):
                 found += self._manager_findings(user_id, accounts)
+        found += await GroupFindings(self).all(accounts)
         linked = {account.target_id for account in accounts.values() if account.target_id}
         strays = {str(each["id"]) for each in self.acme.resources()} - linked - set(self.foreign)
         found += [f"an account at the vendor that no row knows: {self._described(key)}" for key in sorted(strays)]
@@ -404,7 +422,7 @@ class Stage:
         active = self.should_be_active(user_id)
         if account is None or not account.wanted:
             return ["no row"] if active else []
-        found = _row_findings(account)
+        found = row_findings(account)
         resource = self.resource(account.target_id) if account.target_id else None
         if account.target_id and resource is None:
             found.append("linked to an account that is not there")
@@ -449,7 +467,8 @@ class Stage:
         return [f"{user_id[:8]}: the manager should be {wanted!r}, is {there.get('value')!r}"]
 
 
-def _row_findings(account: Account) -> list[str]:
+def row_findings(account: Account) -> list[str]:
+    """What a row that is at rest must not say."""
     leftovers = {
         "pending": account.pending,
         "intent": account.intent,

@@ -10,6 +10,7 @@ from shared.provisioning import pull_run
 from shared.provisioning.guard import Release, Verdict
 from shared.storage.durable_writes import DurableWrite, Observer
 from shared.storage.tables import Operation, StorageConflict
+from tests.provisioning.group_stories import GROUP_STORIES
 from tests.provisioning.stories import APP, Scenery, Stage, message_about
 from tests.simulation.vendors.options import FilterMode, VendorOptions
 
@@ -476,12 +477,14 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "lost create of a manager": (lost_create_of_a_manager, Scenery()),
     "manager is adopted": (manager_is_adopted, Scenery()),
     "more at once than a run may raise": (listed, Scenery()),
+    **GROUP_STORIES,
 }
 
 
 async def run(stage: Stage, story: Story, observer: Observer | None) -> list[str]:
     """Tell a story and say what is wrong in the end."""
     stage.people.clear()
+    stage.groups.clear()
     stage.outcomes.clear()
     stage.observer = observer
     try:

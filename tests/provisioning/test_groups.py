@@ -7,6 +7,7 @@ import math
 import pytest
 
 from shared.provisioning.accounts import AccountState
+from tests.provisioning import pulls
 from tests.provisioning.group_worlds import (
     expected_groups,
     group_row,
@@ -14,7 +15,6 @@ from tests.provisioning.group_worlds import (
     requests_about_groups,
     rows_of,
 )
-from tests.provisioning import pulls
 from tests.provisioning.pulls import APP, assign, calm, name_of, names_of, people, tick, unassign
 from tests.world import World
 
