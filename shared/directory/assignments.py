@@ -45,6 +45,8 @@ class AssignmentChange:
     event: AssignmentEvent
     roles: tuple[AppRole, ...]
     stored: Assignment | None
+    acts: bool
+    """Whether accounts have to be raised; for a mark alone only when the run that wrote the row died before it did."""
 
 
 def read_app_roles(service_principal: Mapping[str, Any]) -> dict[str, AppRole]:
@@ -143,16 +145,22 @@ def compare_assignments(
     for key, roles in listed.items():
         row = stored.get(key)
         if row is None or row.gone or row.number > saved or row.content != digest(encode_roles(roles)):
-            changes.append(AssignmentChange(key=key, event=AssignmentEvent.ASSIGNED, roles=roles, stored=row))
+            changes.append(_change(key, AssignmentEvent.ASSIGNED, roles, row, acts=True))
         elif row.absent_read:
-            changes.append(AssignmentChange(key=key, event=AssignmentEvent.SEEN_AGAIN, roles=roles, stored=row))
+            changes.append(_change(key, AssignmentEvent.SEEN_AGAIN, roles, row, acts=False))
     for key, row in stored.items():
         if key in listed or (row.gone and row.number <= saved):
             continue
         missing_since = read_instant(row.absent_at)
         confirmed = missing_since is not None and row.absent_read != read_id and now - missing_since >= confirm_after
         if row.gone or confirmed:
-            changes.append(AssignmentChange(key=key, event=AssignmentEvent.GONE, roles=row.roles, stored=row))
-        elif missing_since is None:
-            changes.append(AssignmentChange(key=key, event=AssignmentEvent.MISSING, roles=row.roles, stored=row))
+            changes.append(_change(key, AssignmentEvent.GONE, row.roles, row, acts=True))
+        elif missing_since is None or row.number > saved:
+            changes.append(_change(key, AssignmentEvent.MISSING, row.roles, row, acts=row.number > saved))
     return changes
+
+
+def _change(
+    key: str, event: AssignmentEvent, roles: tuple[AppRole, ...], stored: Assignment | None, *, acts: bool
+) -> AssignmentChange:
+    return AssignmentChange(key=key, event=event, roles=roles, stored=stored, acts=acts)

@@ -173,10 +173,7 @@ class AssignmentPages:
                 groups[change.key.removeprefix(GROUPS_BUCKET)] = Assignment(roles=change.roles, gone=gone)
         await run.raise_accounts(number, await self._touched(run, application, events))
         for change in events:
-            if change.key.startswith(GROUPS_BUCKET) and change.event in (
-                AssignmentEvent.ASSIGNED,
-                AssignmentEvent.GONE,
-            ):
+            if change.key.startswith(GROUPS_BUCKET) and change.acts:
                 await self._groups.track(run, change.key.removeprefix(GROUPS_BUCKET), application.name)
 
     async def _is_of_deleted_group(self, change: AssignmentChange) -> bool:
@@ -194,10 +191,10 @@ class AssignmentPages:
             user_id = change.key.removeprefix("user:")
             if user_id == change.key:
                 continue
-            if change.event is AssignmentEvent.ASSIGNED:
-                users[user_id] = False
-            elif change.event is AssignmentEvent.GONE:
+            if change.event is AssignmentEvent.GONE:
                 left.append(user_id)
+            elif change.acts:
+                users[user_id] = False
         for at in range(0, len(left), _PARALLEL_READS):
             batch = left[at : at + _PARALLEL_READS]
             facts = await gather_all([self._mirror.read_user_facts(user_id) for user_id in batch])
@@ -227,22 +224,22 @@ def _mirror_operations(
     for change in changes:
         roles = encode_roles(change.roles)
         gone = change.event is AssignmentEvent.GONE
-        missing = change.event is AssignmentEvent.MISSING
+        missing, known = change.event is AssignmentEvent.MISSING, change.stored
         values = {
             "roles": roles,
             "content": digest(roles),
             "gone": gone,
             # A mark is no change: it keeps the number, so that a replay does not take it for one.
-            "number": change.stored.number if missing and change.stored else number,
-            "absent_read": read_id if missing else "",
-            "absent_at": now if missing else "",
+            "number": change.stored.number if missing and change.stored and not change.acts else number,
+            "absent_read": (known.absent_read if known else "") or read_id if missing else "",
+            "absent_at": (known.absent_at if known else "") or now if missing else "",
         }
         etag = change.stored.etag if change.stored else None
         operations.setdefault(assigned_partition(app, change.key), []).append(
             Operation.replace(change.key, values, etag=etag) if etag else Operation.insert(change.key, values)
         )
         user_id = change.key.removeprefix("user:")
-        if user_id != change.key and change.event in (AssignmentEvent.ASSIGNED, AssignmentEvent.GONE):
+        if user_id != change.key and change.acts:
             operations.setdefault(user_partition(user_id), []).append(
                 Operation.replace(f"{user_id}:app:{app}", {"roles": roles, "gone": gone, "number": number})
             )

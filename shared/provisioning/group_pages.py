@@ -98,13 +98,21 @@ class GroupPages:
             await self._raise_members(run, group_id, only=app)
             await self._raise_group(run, group_id, only=app)
             return
+        present: set[str] = set()
         try:
             async for objects in self._graph.list_members(group_id):
-                await self._write_members(run, group_id, dict.fromkeys(read_member_ids(objects), True), marks=False)
+                user_ids = read_member_ids(objects)
+                present.update(user_ids)
+                await self._write_members(run, group_id, dict.fromkeys(user_ids, True), marks=False)
                 await run.renew()
         except GraphNotFound as error:
             if row is not None and not row.values.get("removal"):
                 raise GraphUnavailable("the members of a group that exists cannot be read yet") from error
+        # A run that died in here may have written members who have left since; pages about them were not for us then.
+        async for rows in self._mirror.list_members(group_id):
+            left = [user_id for user_id, known in rows if not known.values.get("gone") and user_id not in present]
+            await self._write_members(run, group_id, dict.fromkeys(left, False), marks=False)
+            await run.renew()
         await run.write_mirror(DIRECTORY, {"group": [Operation.merge(group_id, {"tracked": True})]})
         await self._raise_group(run, group_id, only=app, compare_all=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from shared import telemetry
@@ -17,7 +18,7 @@ from shared.provisioning.accounts import FROM_START, Account, AccountState, writ
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.failing import Failures
 from shared.provisioning.member_changes import MemberBatch, MemberChange
-from shared.provisioning.memberships import Memberships, removal_columns, user_of
+from shared.provisioning.memberships import IN_DOUBT_S, Memberships, removal_columns, user_of
 from shared.provisioning.planning import EMPTIED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, StepType
 from shared.provisioning.saving import Saves
@@ -136,6 +137,10 @@ class MemberSaves:
         assert attempt.batch is not None
         batch = attempt.batch
         columns = write_columns(pending=True, fill=batch.fill, config=attempt.application.config_hash)
+        if not batch.is_last and self._waits(attempt) >= IN_DOUBT_S:
+            # No message: the sweep brings it back, and a new change at once.
+            again_at = attempt.now + timedelta(seconds=IN_DOUBT_S)
+            return {**columns, **write_columns(tried=attempt.seen, next_attempt_at=again_at)}
         if not batch.is_last:
             return {**columns, **write_columns(**NOTHING_FAILED, state=AccountState.PENDING, tried=None)}
         text = f"{batch.refused} members were refused; the first with {batch.refused_code}"
@@ -165,11 +170,18 @@ class MemberSaves:
         batch, account = attempt.batch, attempt.account
         if batch.is_last and batch.refused:
             return
-        is_idle = not (batch.change.user_ids or batch.settled or batch.fill != account.fill)
+        wait_s = self._waits(attempt)
+        if wait_s >= IN_DOUBT_S:
+            return
         message = Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
-        await self.queues.send(
-            DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=batch.wait_s if is_idle else 0.0
-        )
+        await self.queues.send(DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=wait_s)
+
+    def _waits(self, attempt: Attempt) -> float:
+        """Seconds to wait when all that is left are accounts that are being written; 0: go on."""
+        batch = attempt.batch
+        assert batch is not None
+        is_idle = not (batch.change.user_ids or batch.settled or batch.fill != attempt.before.fill)
+        return batch.wait_s if is_idle else 0.0
 
     def _ms(self, attempt: Attempt) -> int:
         return round((self.clock.monotonic() - attempt.started) * 1000)

@@ -213,8 +213,9 @@ class PullRun:
     def forget_group_digests(self) -> None:
         """Make the next look at the assignments compare the groups again, although the list is unchanged."""
         for name, state in self.checkpoint.streams.items():
-            if GROUPS_BUCKET in state.digests:
-                digests = {bucket: value for bucket, value in state.digests.items() if bucket != GROUPS_BUCKET}
+            if state.principal or state.digests:
+                # Empty, not absent: a list without groups must differ from it, too.
+                digests = {**state.digests, GROUPS_BUCKET: ""}
                 self.checkpoint = self.checkpoint.with_stream(name, replace(state, digests=digests))
 
     def is_settled(self, number: str) -> bool:

@@ -176,7 +176,7 @@ def test_an_assignment_is_known_by_name_and_roles() -> None:
     )
 
     assert changes == [
-        AssignmentChange(key=ANN, event=AssignmentEvent.ASSIGNED, roles=(ADMIN_ROLE,), stored=row(USER_ROLE))
+        AssignmentChange(key=ANN, event=AssignmentEvent.ASSIGNED, roles=(ADMIN_ROLE,), stored=row(USER_ROLE), acts=True)
     ]
 
 

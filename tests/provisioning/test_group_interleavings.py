@@ -61,9 +61,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("seed", range(RUNS))
-async def test_every_interleaving_ends_with_every_member_where_they_belong(
-    seed: int, world: str, azurite: str
-) -> None:
+async def test_every_interleaving_ends_with_every_member_where_they_belong(seed: int, world: str, azurite: str) -> None:
     async with open_stage(azurite, WORLDS[world]) as stage:
         for name in ("gil", "hal"):
             await stage.provisioned(userPrincipalName=f"{name}@contoso.example")

@@ -22,19 +22,29 @@ def _first_time(
 ) -> None:
     """Let `double` have the first commit to each set of rows; every later one is as it should be.
 
-    Rows of the log, and lists of accounts to raise, have a new key at every attempt: they do not count.
+    Rows of the log, and lists of accounts to raise, have a new key at every attempt: they do not count. Memberships to
+    be looked at count once, whatever number they have.
     """
     seen: set[tuple[str, ...]] = set()
     commit = tables._commit
 
     async def committing(table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
-        keys = sorted(operation.key for operation in operations if not operation.key.startswith(("log:", "raise:")))
+        keys = sorted(
+            _without_number(operation.key)
+            for operation in operations
+            if not operation.key.startswith(("log:", "raise:"))
+        )
         if (table, partition, *keys) not in seen:
             seen.add((table, partition, *keys))
             await double(commit, table, partition, operations)
         return await commit(table, partition, operations)
 
     tables._commit = committing
+
+
+def _without_number(key: str) -> str:
+    kind, _, rest = key.partition(":")
+    return f"{kind}:{rest.split(':')[0]}:{rest.split(':')[-1]}" if kind == "change" else key
 
 
 def _is_conditional(operations: Sequence[Operation]) -> bool:
