@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from shared.config.applications import Application
-from shared.directory.mirror import Mirror
+from shared.directory.mirror import Mirror, UserFacts
 from shared.operations.log_lines import LogLine, read_log
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, ResourceKind
-from shared.provisioning.attempt import remedy_of
+from shared.provisioning.attempt import OwnCode, remedy_of
 from shared.provisioning.standing import judge_standing
 from shared.rules.failures import InvalidData
 from shared.storage.tables import Tables
@@ -20,9 +20,10 @@ from shared.storage.tables import Tables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountStory:
-    """Everything known about one person at one application. Names of attributes, never their values."""
+    """Everything known about a person, or a group, at one application. Names of attributes, never their values."""
 
     application: str
+    kind: str
     source_id: str
     directory: Mapping[str, Any]
     """`presence`, `standing`, `roles`, `groups` and `scoping` as the mirror has them now."""
@@ -35,22 +36,33 @@ class AccountStory:
 
     @property
     def is_known(self) -> bool:
-        """Whether the mirror or the rows have ever seen this person."""
+        """Whether the mirror or the rows have ever seen this person or group."""
         return bool(self.row) or self.directory["presence"] != "unknown"
 
 
-async def find_source_id(rows: AccountRows, app: str, given: str) -> str:
-    """The directory id behind what a person typed: that id itself, or the vendor's id of the account."""
-    holder = await rows.find_owner(app, ResourceKind.USER, given)
-    return holder.removeprefix(f"{ResourceKind.USER}:") or given
+async def find_source(rows: AccountRows, app: str, given: str) -> tuple[ResourceKind, str]:
+    """Who is meant by what a person typed: a directory id, or the vendor's id of the account or group."""
+    for kind in ResourceKind:
+        holder = await rows.find_owner(app, kind, given)
+        if holder:
+            return kind, holder.removeprefix(f"{kind}:")
+    group = await rows.read(app, ResourceKind.GROUP, given)
+    return (ResourceKind.GROUP if group.etag else ResourceKind.USER), given
 
 
 async def tell_account(
-    application: Application, source_id: str, *, rows: AccountRows, mirror: Mirror, tables: Tables, now: datetime
+    application: Application,
+    source: tuple[ResourceKind, str],
+    *,
+    rows: AccountRows,
+    mirror: Mirror,
+    tables: Tables,
+    now: datetime,
 ) -> AccountStory:
     """Read one account's story. Raises StorageUnavailable."""
-    account = await rows.read(application.name, ResourceKind.USER, source_id)
-    facts = await mirror.read_user_facts(source_id)
+    kind, source_id = source
+    account = await rows.read(application.name, kind, source_id)
+    facts = await mirror.read_facts(kind, source_id)
     groups = await mirror.read_assigned_groups(application.name)
     directory: dict[str, Any] = {"presence": facts.presence.value}
     try:
@@ -61,11 +73,13 @@ async def tell_account(
         directory |= {
             "standing": standing.reason.value,
             "roles": [role.value or role.id for role in standing.roles],
-            "groups": sorted(group for group, member in facts.groups.items() if member and group in groups),
             "scoping": dict(standing.explanation),
         }
+        if isinstance(facts, UserFacts):
+            directory["groups"] = sorted(group for group, member in facts.groups.items() if member and group in groups)
     return AccountStory(
         application=application.name,
+        kind=kind.value,
         source_id=source_id,
         directory=directory,
         row=_columns(account) if account.etag else {},
@@ -98,17 +112,21 @@ def _columns(account: Account) -> dict[str, Any]:
         "config": account.config,
         "sent": sorted(account.sent) if account.sent is not None else None,
     }
+    if account.kind is ResourceKind.GROUP:
+        columns |= {"members": account.members, "compares_all": bool(account.fill), "removing": account.removing or ""}
     return {name: value for name, value in columns.items() if value not in ("", None)}
 
 
 def _next(account: Account, now: datetime) -> str:
     """The sentence that answers "and now?"; the first that applies."""
     if account.is_held():
-        return "Held by the deletion guard: a person approves or rejects it."
+        return "Held by the deletion guard: a person approves or rejects it (`provisioner held list`)."
     if account.staged and not account.permit:
         return "Staged: the deletion guard decides at the end of the sync round or at the next housekeeping."
     if account.is_leased(now):
         return f"A worker is at it until {account.lease_until}."
+    if account.state is AccountState.SKIPPED and account.error_code == OwnCode.GROUP_MISSING:
+        return f"Not at the vendor under this name: looked for again at {account.next_attempt_at}."
     if account.state is AccountState.ESCROWED and account.pending:
         if account.next_attempt_at is None:
             return "Given up: it is tried again when the person changes in the directory."

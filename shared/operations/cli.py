@@ -174,13 +174,13 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Show the provisioning log of an application, or of one person."""
-    from shared.operations.account_story import find_source_id
+    from shared.operations.account_story import find_source
     from shared.operations.log_lines import read_log
 
     async def read(services: Services) -> list[Any]:
         name = _pick(services.applications, application).name
         await services.tables.create_missing()
-        source_id = await find_source_id(services.rows, name, user) if user else ""
+        source_id = (await find_source(services.rows, name, user))[1] if user else ""
         return await read_log(services.tables, name, source_id=source_id, last=last)
 
     with _helpful(as_json=as_json):
@@ -194,15 +194,15 @@ def account(
     user: Annotated[str, typer.Argument(metavar="USER", help="Directory id, or the vendor's id of the account.")],
     as_json: Json = False,
 ) -> None:
-    """Tell one account's whole story: directory, row, what comes next, what was done."""
-    from shared.operations.account_story import find_source_id, tell_account
+    """Tell one account's, or one group's, whole story: directory, row, what comes next, what was done."""
+    from shared.operations.account_story import find_source, tell_account
 
     async def tell(services: Services) -> Any:
         chosen = _pick(services.applications, application)
         await services.tables.create_missing()
         return await tell_account(
             chosen,
-            await find_source_id(services.rows, chosen.name, user),
+            await find_source(services.rows, chosen.name, user),
             rows=services.rows,
             mirror=services.mirror,
             tables=services.tables,
@@ -213,7 +213,7 @@ def account(
         story = _run(tell)
         if not story.is_known:
             raise CommandRefused(
-                f"nobody with the id {user} is known at {application}; use the directory's object id "
+                f"nobody, and no group, with the id {user} is known at {application}; use the directory's object id "
                 "or the vendor's id, not a user name"
             )
         _print(story, rendering.story_tables(story), as_json=as_json)

@@ -78,9 +78,12 @@ def applications_table(reports: Sequence[ApplicationReport]) -> Table:
 def held_table(report: HeldReport) -> Table:
     """A row per held account; the title is what an answer needs."""
     since = report.since.isoformat(timespec="seconds") if report.since else ""
-    table = _table("Directory id", "Vendor's id", "State", title=f"List {report.list_number}, held since {since}")
+    title = f"List {report.list_number}, held since {since}"
+    table = _table("Kind", "Directory id", "Vendor's id", "State", "Members", title=title)
     for account in report.accounts:
-        table.add_row(_text(account.source_id), _text(account.target_id or "-"), _text(account.state))
+        members = "-" if account.members is None else str(account.members)
+        cells = (account.kind, account.source_id, account.target_id or "-", account.state, members)
+        table.add_row(*(_text(cell) for cell in cells))
     return table
 
 
