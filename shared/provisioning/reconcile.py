@@ -338,7 +338,7 @@ class Reconciler:
             case Verdict.NONE if attempt.resource.create:
                 return await self._choose_unique(attempt)
             case Verdict.NONE:
-                return await self.failures.skip_create(attempt)
+                return await self._skip_create(attempt)
             case Verdict.ADOPTABLE:
                 attempt.hit = found.resource
                 attempt.plan = replace(attempt.plan, action=ProvisioningAction.UPDATE, reason="matched", asserts=True)
@@ -350,6 +350,13 @@ class Reconciler:
                 return await self.failures.end_unwritten(attempt, found.answer)
             case Verdict.FOREIGN | Verdict.SEVERAL:
                 return await self.failures.escrow_match(attempt, found)
+
+    async def _skip_create(self, attempt: Attempt) -> Outcome:
+        """Nothing is made here; once a person has made a group, all of its memberships are compared."""
+        outcome = await self.failures.skip_create(attempt)
+        if attempt.account.kind is ResourceKind.GROUP:
+            await self.memberships.drop_changes(attempt.account)
+        return outcome
 
     async def _choose_unique(self, attempt: Attempt) -> Outcome | None:
         """`SelectUniqueValue`: give the new account the first candidate that nobody at the vendor has."""

@@ -12,6 +12,14 @@ FORTES_GUARD = {"max_count": 2, "max_percent": 100, "min_population": 0}
 """The threshold at Fortes: one ordinary leaver a day passes, a mistake that hits more people is held."""
 
 NIGHT_SHIFT = "Night shift"
+PROJECT = "Project 000"
+"""A group at Clarizen One that gives the account there, and changes its name in the morning."""
+
+RENAMED = "Project Apollo"
+COMMITTEE = "Steering committee"
+FOR_THE_GROUP_ALONE = "Technology"
+"""A group at Clarizen One that gives nobody an account: its role is Default Access."""
+
 _JOINING = ("Support", "Sales", "Engineering", "Legal")
 
 
@@ -25,6 +33,10 @@ class Day:
         self._used: set[str] = set()
         self._people = len(tenant.users)
         self._night_shift = self._form_night_shift()
+        self._project = tenant.group_id_of(PROJECT)
+        self._leaves_project = self._pick("clarizen", count=1, where=lambda user: self._is_member(user, self._project))
+        self._committee = ""
+        self._newcomer = ""
         self._late_manager = ""
         self._on_leave: list[str] = []
         self._to_restore: list[str] = []
@@ -39,7 +51,8 @@ class Day:
         self._used.update(joiners)
         yield f"{len(joiners)} people join; their departments give them PureCloud, Fortes and Fuze"
         self._assign("clarizen", joiners[0])
-        yield "the first of them is also assigned to Clarizen One"
+        self._tenant.add_member(self._group(FOR_THE_GROUP_ALONE), joiners[0])
+        yield f"the first of them is also assigned to Clarizen One, and a member of {FOR_THE_GROUP_ALONE} there"
         self._late_manager = joiners[1]
         self._tenant.set_manager(joiners[0], self._late_manager)
         yield "and reports to the second, who has no account there yet"
@@ -60,6 +73,8 @@ class Day:
         for user_id in promoted[:1]:
             self._tenant.set_manager(user_id, joiners[0])
             yield "one of them gets another manager"
+        yield from self._form_committee()
+        yield from self._start_project(joiners[2])
 
     def noon(self) -> Iterator[str]:
         """People move and leave."""
@@ -67,6 +82,9 @@ class Day:
         yield from self._swap_names()
         yield from self._move_department()
         yield from self._leave()
+        for user_id in self._leaves_project:
+            self._tenant.remove_member(self._project, user_id)
+            yield f"one person leaves the group {RENAMED}"
 
     def afternoon(self) -> Iterator[str]:
         """Some come back, somebody is deleted for good, groups change."""
@@ -86,6 +104,12 @@ class Day:
         if left := len(self._tenant.members[self._night_shift]):
             self._unassign("purecloud", self._night_shift)
             yield f"the group {NIGHT_SHIFT} ({left} people) is no longer assigned to PureCloud"
+        self._tenant.enable(self._newcomer)
+        yield f"the newcomer of {RENAMED} is enabled, and so gets an account at Clarizen One"
+        self._tenant.delete_group(self._committee)
+        yield f"the group {COMMITTEE} is deleted for good"
+        self._unassign("clarizen", self._group(FOR_THE_GROUP_ALONE))
+        yield f"the group {FOR_THE_GROUP_ALONE} is no longer assigned to Clarizen One"
 
     def evening(self) -> Iterator[str]:
         """A mistake: every assignment of Fortes is removed."""
@@ -93,6 +117,24 @@ class Day:
         for grant in list(self._tenant.grants(principal)):
             self._tenant.unassign(grant.id)
         yield "somebody removes every assignment of Fortes Change Cloud by mistake"
+
+    def _form_committee(self) -> Iterator[str]:
+        """Makes a group at Clarizen One of people who keep their accounts there without it."""
+        candidates = self._effective("clarizen") & self._tenant.members[self._group("Project 001")].keys()
+        members = self._dice.sample(sorted(candidates), min(3, len(candidates)))
+        self._committee = self._tenant.create_group(COMMITTEE, members=members)
+        self._assign("clarizen", self._committee)
+        yield f"the group {COMMITTEE} ({len(members)} people) is formed and assigned to Clarizen One"
+
+    def _start_project(self, joiner: str) -> Iterator[str]:
+        self._tenant.update_group(self._project, displayName=RENAMED)
+        yield f"the group {PROJECT} is renamed {RENAMED}"
+        self._tenant.add_member(self._project, joiner)
+        yield "one of those who joined becomes a member of it, and so gets Clarizen One"
+        self._newcomer = self._tenant.hire(department="Finance", accountEnabled=False, userType="Member")
+        self._used.add(self._newcomer)
+        self._tenant.add_member(self._project, self._newcomer)
+        yield "a newcomer is a member of it too, but not enabled yet and without an account"
 
     def _marry(self) -> Iterator[str]:
         for user_id in self._pick("fuze", count=1, spare=True):
@@ -206,4 +248,7 @@ class Day:
                 self._tenant.unassign(grant.id)
 
     def _group(self, display_name: str) -> str:
-        return next(held for held, group in self._tenant.groups.items() if group["displayName"] == display_name)
+        return self._tenant.group_id_of(display_name)
+
+    def _is_member(self, user: Mapping[str, object], group_id: str) -> bool:
+        return user["id"] in self._tenant.members[group_id]

@@ -1,4 +1,4 @@
-"""What every vendor should hold, worked out from the tenant alone, and how it differs from what it does hold. Pure.
+"""What accounts every vendor should hold, worked out from the tenant alone, and how those it holds differ. Pure.
 
 Nothing of the product is used here: entitlement is the tenant's own oracle, and the attributes are written down once
 more from the vendors' tables. A judge who shared code with the judged would share its mistakes.
@@ -7,10 +7,12 @@ more from the vendors' tables. A judge who shared code with the judged would sha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
+from tests.simulation.demo.beforehand import Beforehand
+from tests.simulation.demo.expectations import Difference, Expected, ExpectedGroup, Kind, Wanted
+from tests.simulation.demo.judging_groups import GroupJudge
 from tests.simulation.tenant import Tenant
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -25,51 +27,6 @@ ONLY_ROLE = {"clarizen": "User"}
 
 User = Mapping[str, Any]
 Resource = Mapping[str, Any]
-
-
-class Wanted(StrEnum):
-    """How a person's account should stand."""
-
-    ACTIVE = "active"
-    """Entitled and enabled: it exists, is active, and says what the directory says."""
-    INACTIVE = "inactive"
-    """Had an account, and left: it exists and is switched off."""
-    GONE = "gone"
-    """Deleted for good, and the vendor deletes: it does not exist."""
-
-
-class Kind(StrEnum):
-    """What is wrong with an account."""
-
-    WRONG = "wrong"
-    """It exists and says something else."""
-    MISSING = "missing"
-    """It should exist."""
-    EXTRA = "extra"
-    """Nobody should have it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """One person's account at one vendor, as it should be."""
-
-    user_id: str
-    user_name: str
-    wanted: Wanted
-    attributes: Mapping[str, str | None] = field(default_factory=dict)
-    """Attribute in words -> value; None: it must have none."""
-    manager: str | None = None
-    """User name of the manager, empty for none; None: any will do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One disagreement."""
-
-    application: str
-    kind: Kind
-    user_name: str
-    text: str
 
 
 def _property(name: str) -> Callable[[User], str | None]:
@@ -130,9 +87,14 @@ READ: Mapping[str, Callable[[Resource], str | None]] = {
 class Judge:
     """Remembers who was entitled so far, because an account outlives its entitlement."""
 
-    def __init__(self, tenant: Tenant, principals: Mapping[str, str]) -> None:
+    def __init__(
+        self, tenant: Tenant, principals: Mapping[str, str], *, beforehand: Mapping[str, Beforehand] | None = None
+    ) -> None:
+        """`beforehand` is what the vendors held before the first cycle."""
         self._tenant = tenant
         self._principals = principals
+        self._beforehand = beforehand or {}
+        self._groups = GroupJudge(tenant, principals, self._beforehand)
         self._known: dict[str, dict[str, Expected]] = {application: {} for application in principals}
 
     def entitled(self, application: str) -> dict[str, Expected]:
@@ -163,6 +125,7 @@ class Judge:
         """All is quiet: whoever is entitled now has an account from here on."""
         for application, known in self._known.items():
             known.update(self.entitled(application))
+        self._groups.note()
 
     def expected(self, application: str, *, held: Iterable[str] = ()) -> dict[str, Expected]:
         """Answers with every account there should be; those `held` stay as they were noted last."""
@@ -174,7 +137,28 @@ class Judge:
         }
         if application in HAVE_MANAGERS:
             found |= {user_id: replace(found[user_id], manager=self._manager(user_id, found)) for user_id in entitled}
-        return found
+        return {**found, **self._own(application)}
+
+    def expected_groups(self, application: str, *, held: Iterable[str] = ()) -> list[ExpectedGroup]:
+        """Answers with every group there should be, and those that should be no more."""
+        return self._groups.expected(application, self.expected(application, held=held))
+
+    def missing_groups(self, application: str) -> frozenset[str]:
+        """Answers with the groups that a person still has to make at the vendor."""
+        return self._groups.missing(application)
+
+    def _own(self, application: str) -> dict[str, Expected]:
+        """The vendor's own accounts: as they were, because nobody here may touch them."""
+        held = self._beforehand.get(application, Beforehand())
+        return {
+            user_name: Expected(
+                user_id=user_name,
+                user_name=user_name,
+                wanted=Wanted.ACTIVE,
+                attributes={"userName": user_name, "display name": display_name, "title": None, "external id": None},
+            )
+            for user_name, display_name in held.accounts.items()
+        }
 
     def _manager(self, user_id: str, expected: Mapping[str, Expected]) -> str | None:
         """The manager, if there is an account of theirs; what becomes of one who left is the vendor's business."""
@@ -238,5 +222,5 @@ def _compare_one(
     return [_difference(application, Kind.WRONG, expected.user_name, "; ".join(wrong))] if wrong else []
 
 
-def _difference(application: str, kind: Kind, user_name: str, text: str) -> Difference:
-    return Difference(application=application, kind=kind, user_name=user_name, text=text)
+def _difference(application: str, kind: Kind, name: str, text: str) -> Difference:
+    return Difference(application=application, kind=kind, name=name, text=text)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.simulation.demo.beforehand import prepare
 from tests.simulation.demo.connected import CONNECTED, VENDOR_TIMEOUT_S
 from tests.simulation.demo.day import FORTES_GUARD, Day
 from tests.simulation.demo.judging import Judge
 from tests.simulation.demo.progress import Progress, Settling
 from tests.simulation.demo.screen import Screen
 from tests.simulation.demo.stage import Stage, open_stage, principals_of
-from tests.simulation.demo.tables import accounts_table, log_table, spending_table
+from tests.simulation.demo.tables import accounts_table, groups_table, log_table, spending_table
 from tests.simulation.demo.verdict import Finding, find_out, read_log_tail
 from tests.simulation.tenant import Tenant
 
@@ -37,9 +38,13 @@ async def play(options: Options, screen: Screen, folder: Path) -> int:
     tenant = Tenant(options.seed, options.users)
     principals = principals_of(tenant)
     day = Day(tenant, principals, seed=options.seed)
-    judge = Judge(tenant, principals)
+    beforehand = prepare(tenant, principals)
+    judge = Judge(tenant, principals, beforehand=beforehand)
+    guards = {"fortes": FORTES_GUARD}
     screen.chapter("Starting")
-    async with open_stage(tenant, folder, seed=options.seed, guards={"fortes": FORTES_GUARD}, say=screen.say) as stage:
+    async with open_stage(
+        tenant, folder, seed=options.seed, guards=guards, beforehand=beforehand, say=screen.say
+    ) as stage:
         await _initial_cycle(stage, screen, options)
         judge.note()
         held, progress = await _day(stage, screen, day, judge=judge, options=options)
@@ -121,13 +126,16 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
             screen.say(f"[dim]weather that requests to {finding.title} met: {met}[/dim]")
     screen.chapter("What each vendor holds against what it should hold")
     screen.console.print(accounts_table(findings))
+    screen.console.print(groups_table(findings))
     if any(finding.refused for finding in findings):
         screen.say("[yellow]refused[/yellow]: assigned only with roles that the vendor does not take; nothing was sent")
     if any(finding.held for finding in findings):
         screen.say("[magenta]held[/magenta]: still active, until a person approves or the assignments come back")
-    differences = [(finding.title, difference) for finding in findings for difference in finding.differences]
+    if any(finding.by_hand for finding in findings):
+        screen.say("[yellow]by hand[/yellow]: groups that a person has to make at the vendor; then they are filled")
+    differences = [(finding.title, difference) for finding in findings for difference in finding.all_differences]
     for title, difference in differences[:MOST_DIFFERENCES]:
-        screen.say(f"[red]{difference.kind}[/red] {title}: {difference.user_name}: {difference.text}")
+        screen.say(f"[red]{difference.kind}[/red] {title}: {difference.name}: {difference.text}")
     for finding in findings:
         for violation in finding.violations[:10]:
             screen.say(f"[red]violation[/red] {finding.title}: {violation['rule']} {violation['name']}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from shared.composition import Services
 from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, ResourceKind, read_account
+from shared.provisioning.attempt import OwnCode
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints
 from shared.provisioning.guard import counts
+from shared.provisioning.retrying import is_due
 from tests.simulation.demo.stage import Stage
 
 LOOK_EVERY_S = 0.5
@@ -32,7 +35,7 @@ class StillPendingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One application's account rows, and who is listed to get one, counted."""
+    """One application's rows of people and groups, and who is listed to get one, counted."""
 
     application: str
     done: int
@@ -45,14 +48,18 @@ class Progress:
     """Active, Paused or Quarantine."""
     waiting: tuple[Account, ...] = ()
     """The pending rows; more may be listed."""
+    memberships: int = 0
+    """Memberships that are still to be looked at; among the pending."""
     held_ids: frozenset[str] = frozenset()
-    """People whose deprovisioning waits for a permit."""
+    """Rows whose deprovisioning waits for a permit."""
     failed_ids: frozenset[str] = frozenset()
-    """People whose account is escrowed."""
+    """Rows that are escrowed."""
+    missing_ids: frozenset[str] = frozenset()
+    """Groups that wait for a person to make them at the vendor; among the done."""
 
     @property
     def total(self) -> int:
-        """All rows."""
+        """All rows, and the memberships that are still to be looked at."""
         return self.done + self.pending + self.failed + self.held
 
 
@@ -72,18 +79,17 @@ class Pace:
 
 
 async def read_progress(services: Services, application: str) -> Progress:
-    """Counts the account rows and messages of an application."""
-    found: dict[str, list[Account]] = {"done": [], "pending": [], "failed": [], "held": []}
+    """Counts the rows, the memberships to be looked at and the messages of an application."""
+    found: dict[str, list[Account]] = {"done": [], "pending": [], "failed": [], "held": [], "missing": []}
     # Before the rows: what is taken up in between is counted twice rather than not at all.
     listed = await services.lists.count(application)
-    pages = services.tables.query(ACCOUNTS, application, first="user:", before="user;", select=_COLUMNS)
-    async for page in pages:
-        for row in page:
-            account = read_account(
-                row, application=application, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:")
-            )
+    # And memberships after them, people first: whoever gets an account marks the memberships before the row says so.
+    for kind in (ResourceKind.USER, ResourceKind.GROUP):
+        async for account in _read_rows(services, application, kind):
             if account.wanted:
-                found[standing_of(account)].append(account)
+                found[standing_of(account, services.clock.now())].append(account)
+    parked = {account.source_id for standing in ("failed", "held", "missing") for account in found[standing]}
+    memberships = await _count_memberships(services, application, parked=parked)
     queued = [await services.queues.count(application, first=first) for first in (True, False)]
     state = await services.states.read_fresh(application)
     return Progress(
@@ -91,22 +97,46 @@ async def read_progress(services: Services, application: str) -> Progress:
         queued=sum(queued),
         status=state.status,
         waiting=tuple(found["pending"]),
+        memberships=memberships,
         held_ids=frozenset(account.source_id for account in found["held"]),
         failed_ids=frozenset(account.source_id for account in found["failed"]),
-        done=len(found["done"]),
-        pending=len(found["pending"]) + listed,
+        missing_ids=frozenset(account.source_id for account in found["missing"]),
+        done=len(found["done"]) + len(found["missing"]),
+        pending=len(found["pending"]) + listed + memberships,
         failed=len(found["failed"]),
         held=len(found["held"]),
     )
 
 
-def standing_of(account: Account) -> str:
-    """Answers with `done`, `pending`, `failed` or `held`: somebody would lose access, and a permit is missing."""
+async def _read_rows(services: Services, application: str, kind: ResourceKind) -> AsyncIterator[Account]:
+    pages = services.tables.query(ACCOUNTS, application, first=f"{kind}:", before=f"{kind};", select=_COLUMNS)
+    async for page in pages:
+        for row in page:
+            yield read_account(row, application=application, kind=kind, source_id=row.key.removeprefix(f"{kind}:"))
+
+
+async def _count_memberships(services: Services, application: str, *, parked: set[str]) -> int:
+    """How many are to be looked at now: those refused wait for the ladder, those of `parked` groups for the group."""
+    pages = services.tables.query(
+        ACCOUNTS, application, first="change:", before="change;", where="refused eq ''", select=("refused",)
+    )
+    return sum([row.key.split(":")[1] not in parked async for page in pages for row in page])
+
+
+def standing_of(account: Account, now: datetime) -> str:
+    """Answers with `done`, `pending`, `failed`, `missing` (a group that a person has to make at the vendor) or `held`.
+
+    Held is where somebody would lose access, and a permit is missing.
+    """
     if account.is_held() or (account.staged and not account.permit):
         # While a hold stands, rows with nothing to lose wait with the others; nobody is asked about them.
         return "held" if counts(account) else "done"
-    if account.state is AccountState.ESCROWED and account.tried == account.wanted:
+    was_tried = account.tried == account.wanted
+    if account.state is AccountState.ESCROWED and was_tried:
         return "failed"
+    is_missing = account.state is AccountState.SKIPPED and account.error_code == OwnCode.GROUP_MISSING
+    if is_missing and was_tried and not is_due(account.next_attempt_at, now):
+        return "missing"
     return "pending" if account.pending or account.intent is not None else "done"
 
 
@@ -175,8 +205,10 @@ class Settling:
             lines += [_described(progress, account) for account in progress.waiting[:5]]
             if waiting := self._waits_for_permit(progress):
                 lines.append(f"  {progress.application}: {len(waiting)} wait for the deletion guard's permit")
-            if progress.pending > 5:
-                lines.append(f"  {progress.application}: and {progress.pending - 5} more")
+            if (others := progress.pending - progress.memberships - 5) > 0:
+                lines.append(f"  {progress.application}: and {others} more")
+            if progress.memberships:
+                lines.append(f"  {progress.application}: {progress.memberships} memberships are to be looked at")
             if progress.status != "Active":
                 lines.append(f"  {progress.application}: its status is {progress.status}")
         return "\n".join([*lines, f"the host's last words:\n{self._last_words()}"])
@@ -192,7 +224,7 @@ def _has_caught_up(checkpoint: Checkpoint) -> bool:
 
 
 def _described(progress: Progress, account: Account) -> str:
-    parts = [f"  {progress.application}: {account.source_id} is {account.state}", f"attempt {account.attempts}"]
+    parts = [f"  {progress.application}: {account.key} is {account.state}", f"attempt {account.attempts}"]
     if account.error_code:
         parts.append(account.error_code)
     if account.intent is not None:

@@ -19,6 +19,8 @@ class Spending:
     disables: int = 0
     deletes: int = 0
     lookups: int = 0
+    groups: int = 0
+    """About groups, whatever it was."""
     refused: int = 0
     """Answered with an error: 429, 503, 409 and the like."""
     unanswered: int = 0
@@ -30,7 +32,7 @@ class Spending:
     def total(self) -> int:
         """All requests."""
         counted = (self.creates, self.updates, self.disables, self.deletes)
-        return sum(counted) + self.lookups + self.refused + self.unanswered
+        return sum(counted) + self.lookups + self.groups + self.refused + self.unanswered
 
 
 def count_spending(journal: Iterable[JsonObject]) -> Spending:
@@ -48,6 +50,8 @@ def _kind_of(entry: JsonObject) -> str:
     method, status = entry["method"], entry.get("status")
     if status is None:
         return "unanswered"
+    if "/groups" in str(entry.get("path", "")).casefold() and (status < 400 or status == 404):
+        return "groups"
     if method == "GET" and (status < 400 or status == 404):
         return "lookups"
     if status >= 400:

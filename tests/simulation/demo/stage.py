@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from shared.composition import Services, load_services
 from tests.simulation.azurite import Azurite
+from tests.simulation.demo.beforehand import FORGOTTEN, Beforehand, put_there
 from tests.simulation.demo.connected import CONNECTED, app_settings, write_configuration
 from tests.simulation.demo.vendor_process import VendorProcess
 from tests.simulation.graph import GraphSimulator
@@ -56,6 +57,7 @@ async def open_stage(
     *,
     seed: int,
     guards: Mapping[str, Mapping[str, Any]],
+    beforehand: Mapping[str, Beforehand],
     say: Callable[[str], None],
 ) -> AsyncIterator[Stage]:
     """Starts storage, tenant, vendors and the function app, and ends them by their process ids."""
@@ -73,6 +75,9 @@ async def open_stage(
         stack.push_async_callback(vendors.close)
         for connected in CONNECTED:
             say(f"{connected.title}, simulated: {connected.pace}, at {vendors.vendors[connected.name]['base_url']}")
+        await put_there(vendors, beforehand)
+        for application, held in beforehand.items():
+            say(f"{_title(application)} has {len(held.groups)} groups that people made; {FORGOTTEN} was forgotten")
         configuration = folder / "provisioning.yaml"
         write_configuration(configuration, vendors=vendors.vendors, principals=principals, guards=guards)
         settings = app_settings(
@@ -97,6 +102,10 @@ async def open_stage(
             principals=principals,
             folder=folder,
         )
+
+
+def _title(application: str) -> str:
+    return next(connected.title for connected in CONNECTED if connected.name == application)
 
 
 async def _start(stack: AsyncExitStack, start: Callable[[], _Started], stop: Callable[[_Started], object]) -> _Started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from tests.simulation.demo.judging import Kind
+from tests.simulation.demo.expectations import Kind
 from tests.simulation.demo.verdict import Finding
 
 
@@ -30,18 +31,37 @@ def accounts_table(findings: Sequence[Finding]) -> Table:
     return table
 
 
+def groups_table(findings: Sequence[Finding]) -> Table:
+    """The same for groups, where a vendor has them."""
+    table = _table("Groups at", "groups", "memberships", "wrong", "missing", "extra", "by hand", "")
+    for finding in findings:
+        if (groups := finding.groups) is None:
+            continue
+        counts = Counter(difference.kind for difference in groups.differences)
+        table.add_row(
+            finding.title,
+            f"{groups.agreeing} of {groups.expected}",
+            f"{groups.memberships} of {groups.expected_memberships}",
+            *(_bad(counts[kind]) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
+            f"[yellow]{finding.by_hand}, expected[/yellow]" if finding.by_hand else "0",
+            "[red]differs[/red]" if groups.differences else "[green]agrees[/green]",
+        )
+    return table
+
+
 def spending_table(findings: Sequence[Finding]) -> Table:
-    """What it cost; `each` is requests per account."""
+    """What it cost; `group` counts requests about groups, `each` is the others per account."""
     table = _table(
-        *("Vendor", "requests", "create", "update", "disable", "delete", "look-up", "refused", "lost"),
+        *("Vendor", "requests", "create", "update", "disable", "delete", "look-up", "group", "refused", "lost"),
         *("each", "peak"),
     )
     for finding in findings:
         spent = finding.spending
-        counts = (spent.total, spent.creates, spent.updates, spent.disables, spent.deletes, spent.lookups)
+        about_accounts = (spent.creates, spent.updates, spent.disables, spent.deletes, spent.lookups)
+        counts = (spent.total, *about_accounts, spent.groups, spent.refused, spent.unanswered)
         table.add_row(
             finding.title,
-            *(str(count) for count in (*counts, spent.refused, spent.unanswered)),
+            *(str(count) for count in counts),
             f"{finding.per_account:.1f}",
             _peak(finding),
         )

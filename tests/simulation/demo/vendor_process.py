@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,6 +73,16 @@ class VendorProcess:
         """Answers with `state`, `resources`, `journal` or `violations` of a vendor."""
         response = await self._http.get(f"{self.vendors[application]['control_url']}/{what}")
         return response.raise_for_status().json()
+
+    async def read_groups(self, application: str) -> list[Any]:
+        """Answers with the groups a vendor holds."""
+        return list(await self.read(application, "resources?type=Group"))
+
+    async def put(self, application: str, kind: str, resources: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Puts resources at a vendor as if they had always been there; answers with their ids."""
+        url = f"{self.vendors[application]['control_url']}/resources"
+        response = await self._http.post(url, params={"type": kind}, json={"resources": list(resources)})
+        return list(response.raise_for_status().json()["ids"])
 
     async def add_fault(self, application: str, kind: str, **options: Any) -> None:
         """Switches a fault on at a vendor."""

@@ -9,7 +9,9 @@ from typing import Any
 
 from shared.provisioning.accounts import ACCOUNTS
 from tests.simulation.demo.connected import CONNECTED
-from tests.simulation.demo.judging import Difference, Judge, Wanted, compare
+from tests.simulation.demo.expectations import Difference, Wanted
+from tests.simulation.demo.judging import Judge, compare
+from tests.simulation.demo.judging_groups import HAVE_GROUPS, GroupsCompared, compare_groups
 from tests.simulation.demo.progress import Progress
 from tests.simulation.demo.spending import Spending, count_spending
 from tests.simulation.demo.stage import Stage
@@ -39,22 +41,34 @@ class Finding:
     """Requests the vendor serves per window; None: as many as come."""
     window_s: float
     differences: Sequence[Difference]
+    """Those of accounts."""
+    groups: GroupsCompared | None
+    """None where the vendor has no groups."""
+    by_hand: int
+    """Groups that wait for a person to make them at the vendor, as they should."""
     complaints: Sequence[str]
     """What else is not as it should be."""
 
     @property
     def agrees(self) -> bool:
         """Whether nothing at all is wrong."""
-        return not (self.differences or self.violations or self.complaints)
+        return not (self.all_differences or self.violations or self.complaints)
+
+    @property
+    def all_differences(self) -> Sequence[Difference]:
+        """Those of accounts, then those of groups."""
+        return [*self.differences, *(self.groups.differences if self.groups else ())]
 
     def count(self, kind: str) -> int:
-        """How many differences are of a kind."""
+        """How many differences of accounts are of a kind."""
         return sum(difference.kind == kind for difference in self.differences)
 
     @property
     def per_account(self) -> float:
-        """Requests for each account that was ever held."""
-        return self.spending.total / max(1, self.active + self.inactive + self.spending.deletes)
+        """Requests for each account that was ever held, those about groups left out."""
+        return (self.spending.total - self.spending.groups) / max(
+            1, self.active + self.inactive + self.spending.deletes
+        )
 
 
 LIMITS: Mapping[str, int | None] = {"fuze": 10, "fortes": None, "purecloud": 300, "clarizen": None}
@@ -78,6 +92,10 @@ async def _find_out_one(stage: Stage, judge: Judge, progress: Progress, *, title
         await stage.vendors.read(name, what) for what in ("resources", "journal", "violations", "state")
     ]
     expected = judge.expected(name, held=held).values()
+    groups = None
+    if name in HAVE_GROUPS:
+        held_groups = await stage.vendors.read_groups(name)
+        groups = compare_groups(name, judge.expected_groups(name, held=held), held_groups, resources)
     present = [resource for resource in resources if not resource["_deleted"]]
     active = sum(bool(resource.get("active")) for resource in present)
     wanted = Counter(each.wanted for each in expected)
@@ -98,20 +116,32 @@ async def _find_out_one(stage: Stage, judge: Judge, progress: Progress, *, title
         limit=limit,
         window_s=state["window_s"],
         differences=compare(name, expected, resources),
-        complaints=_complaints(progress, held=held, refused=judge.refused(name), peak=peak, limit=limit),
+        groups=groups,
+        by_hand=len(progress.missing_ids),
+        complaints=[
+            *_misplaced(progress, held=held, refused=judge.refused(name), missing=judge.missing_groups(name)),
+            *_complaints(progress, peak=peak, limit=limit),
+        ],
     )
 
 
-def _complaints(
-    progress: Progress, *, held: frozenset[str], refused: frozenset[str], peak: int, limit: int | None
+def _misplaced(
+    progress: Progress, *, held: frozenset[str], refused: frozenset[str], missing: frozenset[str]
 ) -> list[str]:
-    found = []
-    if progress.failed_ids != refused:
-        found.append(
-            f"failed: {_named(progress.failed_ids - refused)}; not refused: {_named(refused - progress.failed_ids)}"
+    """Who waits for a person and should not, and the other way round."""
+    return [
+        f"{words}: {_named(there - expected)}; not {words}: {_named(expected - there)}"
+        for words, there, expected in (
+            ("failed", progress.failed_ids, refused),
+            ("held", progress.held_ids, held),
+            ("to be made by hand", progress.missing_ids, missing),
         )
-    if progress.held_ids != held:
-        found.append(f"held: {_named(progress.held_ids - held)}; not held: {_named(held - progress.held_ids)}")
+        if there != expected
+    ]
+
+
+def _complaints(progress: Progress, *, peak: int, limit: int | None) -> list[str]:
+    found = []
     if progress.status != "Active":
         found.append(f"its status is {progress.status}")
     if limit is not None and peak > limit:
@@ -119,8 +149,8 @@ def _complaints(
     return found
 
 
-def _named(user_ids: frozenset[str]) -> str:
-    return ", ".join(sorted(user_ids)) or "nobody"
+def _named(ids: frozenset[str]) -> str:
+    return ", ".join(sorted(ids)) or "nobody"
 
 
 async def read_log_tail(stage: Stage, *, lines: int = LOG_LINES) -> list[tuple[str, Mapping[str, Any]]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.demo.day import FORTES_GUARD, Day
-from tests.simulation.demo.judging import Judge, Wanted
+from tests.simulation.demo.beforehand import FORGOTTEN, FRONT_DESK, prepare
+from tests.simulation.demo.day import COMMITTEE, FOR_THE_GROUP_ALONE, FORTES_GUARD, NIGHT_SHIFT, RENAMED, Day
+from tests.simulation.demo.expectations import ExpectedGroup, Wanted
+from tests.simulation.demo.judging import Judge
 from tests.simulation.demo.stage import principals_of
 from tests.simulation.tenant import Tenant
 
@@ -15,7 +17,12 @@ SIZES = (20, 60, 200)
 def _day(users: int, seed: int = 1) -> tuple[Tenant, Judge, Day]:
     tenant = Tenant(seed, users)
     principals = principals_of(tenant)
-    return tenant, Judge(tenant, principals), Day(tenant, principals, seed=seed)
+    day = Day(tenant, principals, seed=seed)
+    return tenant, Judge(tenant, principals, beforehand=prepare(tenant, principals)), day
+
+
+def _groups(judge: Judge, application: str) -> dict[str, ExpectedGroup]:
+    return {group.name: group for group in judge.expected_groups(application)}
 
 
 def _leavers(judge: Judge, application: str) -> int:
@@ -76,3 +83,46 @@ def test_people_join_move_leave_and_come_back(users: int) -> None:
     assert gone_at_noon > _leavers(judge, "fuze") > 0
     assert _leavers(judge, "purecloud") >= 3
     assert any(each.wanted is Wanted.GONE for each in judge.expected("clarizen").values())
+
+
+@pytest.mark.parametrize("users", SIZES)
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_are_renamed_filled_emptied_and_deleted(users: int, seed: int) -> None:
+    tenant, judge, day = _day(users, seed)
+    judge.note()
+    list(day.morning())
+    judge.note()
+    morning = _groups(judge, "clarizen")
+    list(day.noon())
+    judge.note()
+    noon = _groups(judge, "clarizen")
+    list(day.afternoon())
+    evening = _groups(judge, "clarizen")
+
+    assert morning[RENAMED].group_id == noon[RENAMED].group_id == evening[RENAMED].group_id
+    assert morning[RENAMED].members - noon[RENAMED].members
+    assert evening[RENAMED].members - noon[RENAMED].members
+    assert morning[COMMITTEE].members
+    assert not evening[COMMITTEE].exists
+    assert noon[FOR_THE_GROUP_ALONE].members
+    assert evening[FOR_THE_GROUP_ALONE].exists
+    assert not evening[FOR_THE_GROUP_ALONE].members
+    assert tenant.group_id_of(RENAMED)
+
+
+@pytest.mark.parametrize("users", SIZES)
+def test_at_purecloud_one_group_was_forgotten_and_the_others_are_filled(users: int) -> None:
+    tenant, judge, day = _day(users)
+    judge.note()
+    first = _groups(judge, "purecloud")
+    for scene in (day.morning, day.noon, day.afternoon):
+        list(scene())
+        judge.note()
+    last = _groups(judge, "purecloud")
+
+    assert judge.missing_groups("purecloud") == {tenant.group_id_of(FORGOTTEN)}
+    assert FORGOTTEN not in last
+    assert FRONT_DESK in last["Support"].members
+    assert first[NIGHT_SHIFT].members
+    assert last[NIGHT_SHIFT].exists
+    assert not last[NIGHT_SHIFT].members

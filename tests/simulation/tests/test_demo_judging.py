@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.demo.judging import ENTERPRISE, Difference, Expected, Judge, Kind, Wanted, compare
+from tests.simulation.demo.expectations import Difference, Expected, Kind, Wanted
+from tests.simulation.demo.judging import ENTERPRISE, Judge, compare
 from tests.simulation.demo.stage import principals_of
 from tests.simulation.tenant import Tenant
 

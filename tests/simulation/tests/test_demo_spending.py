@@ -29,6 +29,8 @@ def _patch(*operations: dict[str, Any]) -> dict[str, Any]:
         pytest.param(_patch({"path": "active", "value": False}), Spending(disables=1), id="switching off"),
         pytest.param(_patch({"value": {"active": "False"}}), Spending(disables=1), id="switching off without a path"),
         pytest.param(_entry("PUT", 200, {"active": False}), Spending(disables=1), id="switching off with a PUT"),
+        pytest.param({**_entry("POST", 201), "path": "/Groups"}, Spending(groups=1), id="a group"),
+        pytest.param({**_entry("PATCH", 400), "path": "/Groups/1"}, Spending(refused=1), id="a group refused"),
         pytest.param(_entry("POST", 409), Spending(refused=1), id="a create refused"),
         pytest.param(_entry("GET", 503, fault="outage"), Spending(refused=1, faults={"outage": 1}), id="met an outage"),
         pytest.param(_entry("POST", None), Spending(unanswered=1), id="never answered"),
