@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.provisioning.stories import Scenery, Stage, open_stage
+from tests.provisioning.stories import Scenery, open_stage
 from tests.provisioning.test_interleavings import RUNS, STEPS, Chaos, excused
 from tests.simulation.tenant import DEFAULT_ACCESS
 from tests.simulation.vendors.options import VendorOptions
