@@ -181,13 +181,18 @@ class GroupPages:
                 await self._write_members(run, change.id, dict(members[at : at + _MEMBER_BATCH]), marks=marks)
 
     async def _reread_members(self, run: PullRun, group_id: str) -> None:
-        """Replace what we think of a membership by a complete read; a read that fails changes nothing."""
+        """Replace what we think of a membership by a complete read; a read that fails changes nothing.
+
+        Raises GraphUnavailable when the members of a group that exists are not found: the page is read again.
+        """
         present: set[str] = set()
         try:
             async for objects in self._graph.list_members(group_id):
                 present.update(read_member_ids(objects))
                 await run.renew()
-        except GraphNotFound:
+        except GraphNotFound as error:
+            if await self._graph.exists(f"/groups/{group_id}"):
+                raise GraphUnavailable("the members of a group that exists cannot be read yet") from error
             return
         known: dict[str, bool] = {}
         unsettled: set[str] = set()

@@ -292,16 +292,22 @@ class Memberships:
         marks = [Operation.merge(change_key(group_id, number, account.source_id), columns) for group_id in group_ids]
         await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, account.application, marks)
         for group_id in group_ids:
-            await self.wake(account.application, group_id)
+            await self.wake(account.application, group_id, for_news=True)
 
-    async def wake(self, app: str, group_id: str) -> None:
-        """Raise a group that is not raised already. Idempotent."""
+    async def wake(self, app: str, group_id: str, *, for_news: bool = False) -> None:
+        """Raise a group that is not raised already. Idempotent.
+
+        `for_news`: one that waits, for members who were refused or for a person's answer about others, does not wait
+        with these.
+        """
         for _ in range(_TRIES):
             group = await self.rows.read(app, ResourceKind.GROUP, group_id)
-            if group.pending or not group.wanted:
+            is_waiting = group.is_held() or (group.tried == group.wanted and group.next_attempt_at is not None)
+            if not group.wanted or (group.pending and not (for_news and is_waiting)):
                 return
             # Under the row's ETag its own number, last field one up, is new for it.
-            columns = write_columns(wanted=released_number(group.wanted), pending=True, queued_at=self.clock.now())
+            number = released_number(group.wanted)
+            columns = write_columns(wanted=number, pending=True, queued_at=self.clock.now(), staged=None)
             raised = Operation.merge(group.key, columns, etag=group.etag)
             try:
                 await self.tables.commit(DurableWrite.WAKE, ACCOUNTS, app, [raised])

@@ -104,7 +104,7 @@ class Saves:
         removing = attempt.batch.leaving if attempt.plan.empties and attempt.batch else 0
         await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry, removing=removing)
         telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
-        if removing:
+        if removing and not attempt.before.removing:
             telemetry.emit(telemetry.Event.DELETIONS_HELD, **self._ids(attempt), count=removing)
         return Outcome(kind=OutcomeKind.STAGED, reason=attempt.plan.reason, action=attempt.plan.action)
 

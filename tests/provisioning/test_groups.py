@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from shared.provisioning.accounts import AccountState
+from shared import config
+from shared.provisioning.accounts import AccountState, ResourceKind
+from shared.provisioning.attempt import OwnCode
 from tests.provisioning import pulls
 from tests.provisioning.group_worlds import (
     expected_groups,
@@ -16,7 +21,8 @@ from tests.provisioning.group_worlds import (
     rows_of,
 )
 from tests.provisioning.pulls import APP, assign, calm, name_of, names_of, people, tick, unassign
-from tests.world import World
+from tests.simulation.tenant import Tenant
+from tests.world import World, minimal_configuration
 
 GROUPS = "groups: {enabled: true}\n"
 CHUNKS_OF_TEN = "groups: {enabled: true, members_per_patch: 10}\n"
@@ -290,3 +296,162 @@ async def test_with_everybody_in_scope_all_groups_are(azurite: str, name_prefix:
         groups = groups_of(world)
         assert groups["Early"] == names_of(world, *people(world, 2))
         assert groups["Late"] == names_of(world, *people(world, 2, 1))
+
+
+async def test_a_disabled_member_can_be_taken_out_until_enabled_again(azurite: str, name_prefix: str) -> None:
+    more = "groups: {enabled: true, disabled_members: remove}\n"
+    async with pulling(azurite, name_prefix, more=more) as world:
+        away, *others = people(world, 3)
+        await assigned_team(world)
+
+        world.tenant.disable(away)
+        await calm(world)
+        without = groups_of(world)
+        world.tenant.enable(away)
+        await calm(world)
+
+        assert without == {"Team": names_of(world, *others)}
+        assert groups_of(world) == {"Team": names_of(world, away, *others)}
+
+
+async def test_where_disabling_drops_members_they_are_given_back(
+    azurite: str, name_prefix: str, tmp_path: Path
+) -> None:
+    profile = tmp_path / "forgetful.yaml"
+    shipped = Path(config.__file__).parent / "profiles" / "scim.yaml"
+    text = shipped.read_text(encoding="utf-8").replace("\nusers:\n", "\nusers:\n  disable_drops_members: true\n", 1)
+    profile.write_text(text.replace("name: scim", "name: forgetful", 1), encoding="utf-8")
+
+    def configured(vendors, _tenant):
+        written = minimal_configuration(APP, vendors[APP], principal, GROUPS)
+        return written.replace("profile: scim", f"profile: {profile}")
+
+    principal = Tenant(5, 12).create_service_principal(f"{APP} under test")
+    async with pulls.pulling(azurite, name_prefix, configure=configured) as world:
+        away = people(world, 1)[0]
+        await assigned_team(world)
+        world.tenant.disable(away)
+        await calm(world)
+        drop_member(world, away)
+
+        world.tenant.enable(away)
+        await calm(world)
+
+        assert groups_of(world) == {"Team": names_of(world, *people(world, 3))}
+
+
+def drop_member(world: World, user_id: str) -> None:
+    """The vendor takes somebody out of all groups by itself."""
+    acme = world.vendors[APP]
+    target = next(
+        each["id"] for each in acme.resources() if str(each["userName"]).casefold() == name_of(world, user_id)
+    )
+    for group in acme.resources("Group"):
+        operation = {"op": "remove", "path": f'members[value eq "{target}"]'}
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
+        answer = acme.core.answer(
+            "PATCH",
+            f"/Groups/{group['id']}",
+            base_url=acme.base_url,
+            query={},
+            headers=[("Content-Type", "application/scim+json")],
+            body=json.dumps(body).encode(),
+        )
+        assert int(answer.status) in (200, 204)
+
+
+async def test_a_refused_member_keeps_nobody_else_out(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, more=GROUPS + ONLY_PILOTS) as world:
+        ghost, late, *others = people(world, 5)
+        for user_id in (ghost, *others):
+            world.tenant.update(user_id, jobTitle="Pilot")
+            assign(world, user_id)
+        team = await assigned_team(world, 0)
+        vanish(world, ghost)
+
+        for user_id in (ghost, late, *others):
+            world.tenant.add_member(team, user_id)
+        await tick(world, times=3)
+        row = await group_row(world, team)
+        first = groups_of(world)
+        assign(world, late)
+        world.tenant.update(late, jobTitle="Pilot")
+        await tick(world, times=3)
+
+        assert first == {"Team": names_of(world, *others)}
+        assert (row.state, row.error_code) == (AccountState.ESCROWED, OwnCode.MEMBERS_REFUSED)
+        assert groups_of(world) == {"Team": names_of(world, late, *others)}
+
+
+def vanish(world: World, user_id: str) -> None:
+    """Somebody deletes an account at the vendor, which from now on checks the members of groups."""
+    acme = world.vendors[APP]
+    acme.options = replace(acme.options, check_members=True)
+    target = next(
+        each["id"] for each in acme.resources() if str(each["userName"]).casefold() == name_of(world, user_id)
+    )
+    answer = acme.core.answer("DELETE", f"/Users/{target}", base_url=acme.base_url, query={}, headers=[], body=b"")
+    assert int(answer.status) == 204
+
+
+async def test_a_group_emptied_by_mistake_is_held_alone(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, more=GROUPS) as world:
+        guard = world.services.applications[APP].deletion_guard
+        object.__setattr__(guard, "max_count", 3)
+        team = await assigned_team(world, 5)
+        for user_id in people(world, 6):
+            assign(world, user_id)
+        await calm(world)
+
+        for user_id in people(world, 5):
+            world.tenant.remove_member(team, user_id)
+        world.tenant.add_member(team, people(world, 1, 5)[0])
+        await calm(world)
+        held = await world.services.held_deletions.read(world.services.applications[APP])
+        while_held = groups_of(world)
+        world.tenant.disable(people(world, 1, 5)[0])
+        await calm(world)
+        await world.services.held_deletions.approve(world.services.applications[APP], held.list_number)
+        await calm(world)
+
+        assert [(account.kind, account.removing) for account in held.accounts] == [(ResourceKind.GROUP, 5)]
+        assert while_held == {"Team": names_of(world, *people(world, 5)) | {world_name(world, 6)}}
+        assert groups_of(world) == {"Team": {world_name(world, 6)}}
+        assert len(world.active(APP)) == 5
+
+
+def world_name(world: World, count: int) -> str:
+    """The user name of the `count`-th person, whether they are enabled or not."""
+    members = [user_id for user_id in world.tenant.user_ids() if world.tenant.user(user_id)["userType"] == "Member"]
+    return name_of(world, members[count - 1])
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [("gone", "groups/delta"), ("not_found", "groups/*/members")],
+        [("gone", "groups/delta"), ("short_round", "groups/delta")],
+        [("unknown_member", "groups/delta")],
+        [("conflicting_membership", "groups/delta")],
+        [("conflicting_membership", "groups/delta"), ("not_found", "groups/*/members")],
+        [("reorder", "groups/delta"), ("duplicate", "groups/delta"), ("lag", "groups/delta")],
+        [("replay", "groups/delta")],
+    ],
+    ids=lambda faults: " and ".join(kind for kind, _ in faults),
+)
+async def test_reads_that_are_short_late_or_contradictory_remove_nobody(
+    faults: list[tuple[str, str]], azurite: str, name_prefix: str
+) -> None:
+    async with pulling(azurite, name_prefix) as world:
+        team = await assigned_team(world)
+        since = len(world.vendors[APP].journal)
+
+        world.tenant.add_member(team, people(world, 1, 3)[0])
+        for kind, path in faults:
+            world.graph.faults.add(kind, path=path)
+        await calm(world)
+        await calm(world)
+
+        bodies = [str(entry.body) for entry in list(world.vendors[APP].journal)[since:] if entry.method == "PATCH"]
+        assert not any("remove" in body for body in bodies)
+        assert groups_of(world) == expected_groups(world) == {"Team": names_of(world, *people(world, 4))}
