@@ -160,12 +160,16 @@ class Memberships:
         return await self._read_page(account, change_key(account.source_id, "", "")[:-1], count=LOOK_AT_ONCE)
 
     async def _read_page(self, account: Account, prefix: str, *, count: int) -> list[Row]:
+        """The first `count` rows; fewer only when there are no more (the service may end a page early)."""
         pages = self.tables.query(
             ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", page_size=count
         )
+        rows: list[Row] = []
         async for page in pages:
-            return page
-        return []
+            rows += page
+            if len(rows) >= count:
+                break
+        return rows[:count]
 
     async def _read_members(
         self, attempt: Attempt, look: _Look, user_ids: Sequence[str], *, in_doubt: bool = False
