@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.provisioning.accounts import (
     ACCOUNTS,
+    FROM_START,
     Account,
     AccountState,
     Intent,
@@ -282,6 +283,9 @@ class AccountRows:
                 values["pending"] = current.wanted != columns["applied"]
                 # Told of another link since: what was saved about references may be old already.
                 values["recheck"] = current.recheck if current.recheck != leased.recheck else ""
+            if "fill" in columns and current.fill == FROM_START and current.wanted != leased.wanted:
+                # Raised to compare all since: what was compared before may be old already.
+                values["fill"] = FROM_START
             if link and current.referred:
                 values["waking"] = True
             operations = [Operation.merge(current.key, values, etag=current.etag), entry.operation()]
