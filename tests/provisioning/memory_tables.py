@@ -7,7 +7,7 @@ many rows there are, as with the service and other than with Azurite, so that a 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -16,28 +16,46 @@ from shared.storage.durable_writes import Observer, unobserved
 from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, decode_key, encode_key
 
 Stored = tuple[dict[str, Any], str]
+_BLOCK = 1000
 _COMPARISON = re.compile(r"(\w+) (eq|ne) (true|false|'[^']*')")
 
 
 class Partition(dict[str, Stored]):
-    """Rows by key, and their keys in order."""
+    """Rows by key, and their keys in order: in blocks, because to insert into a long list is to move half of it."""
 
     def __init__(self) -> None:
-        self.order: list[str] = []
+        self._blocks: list[list[str]] = [[]]
 
     def __setitem__(self, key: str, stored: Stored) -> None:
         if key not in self:
-            insort(self.order, key)
+            at = self._find(key)
+            block = self._blocks[at]
+            insort(block, key)
+            if len(block) > _BLOCK:
+                self._blocks[at : at + 1] = [block[: _BLOCK // 2], block[_BLOCK // 2 :]]
         super().__setitem__(key, stored)
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)
-        del self.order[bisect_left(self.order, key)]
+        at = self._find(key)
+        block = self._blocks[at]
+        del block[bisect_left(block, key)]
+        if not block and len(self._blocks) > 1:
+            del self._blocks[at]
 
     def between(self, first: str, before: str) -> Iterator[str]:
         """The keys with `first <= key < before`."""
-        end = bisect_left(self.order, before) if before else len(self.order)
-        return (self.order[at] for at in range(bisect_left(self.order, first), end))
+        start = self._find(first)
+        for at in range(start, len(self._blocks)):
+            block = self._blocks[at]
+            for place in range(bisect_left(block, first) if at == start else 0, len(block)):
+                if before and block[place] >= before:
+                    return
+                yield block[place]
+
+    def _find(self, key: str) -> int:
+        """The block that a key belongs to."""
+        return max(0, bisect_right(self._blocks, key, key=lambda block: block[0] if block else "") - 1)
 
 
 class Store:
