@@ -39,6 +39,9 @@ _DEFAULT_WAIT_S = 30.0
 _LONGEST_WAIT_S = 86_400.0
 """A longer Retry-After is nonsense: it must not stop the directory from being read for ever."""
 
+MEMBERS_AT_ONCE = 999
+"""The largest page of a group's members that Graph gives; without asking it gives a hundred."""
+
 _PERMISSIONS = (("/users", "User.Read.All"), ("/groups", "GroupMember.Read.All"), ("/service", "Application.Read.All"))
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -141,8 +144,13 @@ class Graph:
 
     def list_members(self, group_id: str) -> AsyncIterator[list[dict[str, Any]]]:
         """Read the direct members of a group, page by page."""
-        builder = self._graph().groups.by_group_id(group_id)
-        return self.list_pages(builder.members.to_get_request_information().url)
+        from kiota_abstractions.base_request_configuration import RequestConfiguration
+        from msgraph.generated.groups.item.members.members_request_builder import MembersRequestBuilder
+
+        parameters = MembersRequestBuilder.MembersRequestBuilderGetQueryParameters(top=MEMBERS_AT_ONCE)
+        builder = self._graph().groups.by_group_id(group_id).members
+        configuration = RequestConfiguration(query_parameters=parameters)
+        return self.list_pages(builder.to_get_request_information(configuration).url)
 
     async def exists(self, path: str) -> bool:
         """Whether an object such as `/users/<id>` exists."""

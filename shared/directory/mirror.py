@@ -222,7 +222,9 @@ class Mirror:
             DIRECTORY, members_partition(group_id), first=f"{after}\x01" if after else "", page_size=count
         )
         async for page in pages:
-            return [(row.key, not row.values.get("gone", False)) for row in page]
+            # The service may answer an empty page before the end.
+            if page:
+                return [(row.key, not row.values.get("gone", False)) for row in page]
         return []
 
     async def list_members(self, group_id: str) -> AsyncIterator[list[tuple[str, Row]]]:

@@ -126,8 +126,9 @@ class Memberships:
         prefix = member_key(account.source_id, "")
         rows = await self._read_page(account, prefix, count=look.limit)
         look.is_last = len(rows) < look.limit and len(look.settled) < LOOK_AT_ONCE
-        user_ids = [row.key.removeprefix(prefix) for row in rows]
-        look.take(await self._read_members(attempt, look, user_ids), emptied=True)
+        look.note_sent(rows, account)
+        accounts = await self.rows.read_users(account.application, [row.key.removeprefix(prefix) for row in rows])
+        look.take([look.member(user_id, accounts[user_id], False) for user_id in accounts], emptied=True)
 
     async def _compare_next(self, attempt: Attempt, look: _Look) -> None:
         """The next memberships of the directory beside those that were sent, in order of the users' ids."""
@@ -151,7 +152,7 @@ class Memberships:
             if (is_member != (user_id in look.sent) or look.is_void(user_id)) and user_id not in look.decided
         ]
         memberships = dict(found)
-        accounts = await self._read_accounts(account.application, open_ids)
+        accounts = await self.rows.read_users(account.application, open_ids)
         look.take([look.member(user_id, accounts[user_id], memberships[user_id]) for user_id in open_ids])
         look.looked_at += len(found) - len(open_ids)
         look.fill = last
@@ -160,12 +161,16 @@ class Memberships:
         return await self._read_page(account, change_key(account.source_id, "", "")[:-1], count=LOOK_AT_ONCE)
 
     async def _read_page(self, account: Account, prefix: str, *, count: int) -> list[Row]:
+        """The first `count` rows; fewer only when there are no more (the service may end a page early)."""
         pages = self.tables.query(
             ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", page_size=count
         )
+        rows: list[Row] = []
         async for page in pages:
-            return page
-        return []
+            rows += page
+            if len(rows) >= count:
+                break
+        return rows[:count]
 
     async def _read_members(
         self, attempt: Attempt, look: _Look, user_ids: Sequence[str], *, in_doubt: bool = False
@@ -186,11 +191,6 @@ class Memberships:
         if sent is not None:
             look.note_sent([sent], group)
         return look.member(user_id, account, is_member, in_doubt=in_doubt)
-
-    async def _read_accounts(self, app: str, user_ids: Sequence[str]) -> dict[str, Account]:
-        read = [self.rows.read(app, ResourceKind.USER, user_id) for user_id in user_ids]
-        accounts = [account for batch in _batches(read) for account in await gather_all(batch)]
-        return dict(zip(user_ids, accounts, strict=True))
 
     async def _loses_many(self, attempt: Attempt, look: _Look, *, emptied: bool) -> bool:
         """Whether a person is asked before the group loses what it is about to lose, today's losses included."""

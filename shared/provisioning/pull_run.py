@@ -72,6 +72,8 @@ class PullRun:
     """Streams whose round ended: saved together, last, after the guard's release."""
     memberships: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Group and user -> what this run read last about the membership: pages promise no order among each other."""
+    new_groups: set[str] = field(default_factory=set)
+    """Groups that this run saw first, with all of their members, and their members may come on several pages."""
     _groups: dict[str, dict[str, Assignment]] = field(default_factory=dict)
 
     async def group_applications(self, group_id: str) -> list[Application]:

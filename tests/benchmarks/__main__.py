@@ -12,8 +12,9 @@ from rich.console import Console
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.tables import as_markdown, show
 
-NAMES = ("cold_start", "rules", "reading", "consumer", "incremental", "initial_round")
-"""Each is a module with a function `measure(users)`; in the order in which they run."""
+NAMES = ("cold_start", "rules", "reading", "consumer", "incremental", "initial_round", "group_members")
+"""Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
+the option that a module names as `SIZED_BY`."""
 
 
 def main() -> int:
@@ -21,6 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; default: all")
     parser.add_argument("--users", type=int, help="size of the run; each benchmark has its own default")
+    parser.add_argument("--members", type=int, help="size of the largest group, for group_members")
     parser.add_argument("--markdown", action="store_true", help="print Markdown for the README")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))
@@ -34,7 +36,7 @@ def main() -> int:
     for name in options.names or NAMES:
         benchmark = importlib.import_module(f"tests.benchmarks.{name}")
         console.print(f"[bold]{name}[/bold] {benchmark.__doc__.splitlines()[0]}")
-        for table in benchmark.measure(options.users):
+        for table in benchmark.measure(getattr(options, getattr(benchmark, "SIZED_BY", "users"))):
             if options.markdown:
                 print(as_markdown(table), flush=True)
             show(table, console)

@@ -49,12 +49,23 @@ def serve_graph(announce: Connection, users: int, assigns_everyone: bool, page_s
 
 def change_users(graph_url: str, *, count: int, skip: int) -> None:
     """Gives `count` users another job title, leaving out the first `skip` that are neither guests nor disabled."""
-    control = graph_url.removesuffix("/v1.0") + "/_sim"
+    control = control_of(graph_url)
     user_ids = call(f"{control}/tenant/users")["ids"]
     # Persons 10 to 23 of every 50 have no oddity: enabled members.
     plain = [user_id for index, user_id in enumerate(user_ids) if 10 <= index % 50 < 24]
     for user_id in plain[skip : skip + count]:
         call(f"{control}/tenant/update", {"args": [user_id], "jobTitle": f"Changed {skip}"})
+
+
+def hide_everything(graph_url: str) -> None:
+    """Makes the next round of users and groups show nobody, so that only what comes later is news."""
+    for stream in ("users", "groups"):
+        call(f"{control_of(graph_url)}/faults", {"kind": "short_round", "path": f"{stream}/delta"})
+
+
+def control_of(graph_url: str) -> str:
+    """The simulator's control API."""
+    return graph_url.removesuffix("/v1.0") + "/_sim"
 
 
 def call(url: str, body: Any = None) -> Any:
@@ -65,15 +76,24 @@ def call(url: str, body: Any = None) -> Any:
 
 
 def new_services(
-    folder: Path, *, storage: str, graph: str, scope: str = "all", vendor_url: str = "http://127.0.0.1:9/scim/v2"
+    folder: Path,
+    *,
+    storage: str,
+    graph: str,
+    scope: str = "all",
+    vendor_url: str = "http://127.0.0.1:9/scim/v2",
+    more: str = "",
 ) -> Services:
-    """Builds the product's services with one application; `graph` is what `serve_graph` announced."""
+    """Builds the product's services with one application; `graph` is what `serve_graph` announced.
+
+    `more`: further lines of the application's configuration.
+    """
     graph_url, principal_id = graph.split()
-    path = write_configuration(folder, principal_id=principal_id, scope=scope, vendor_url=vendor_url)
+    path = write_configuration(folder, principal_id=principal_id, scope=scope, vendor_url=vendor_url, more=more)
     return load_services(environment(path, storage=storage, graph_url=graph_url))
 
 
-def write_configuration(folder: Path, *, principal_id: str, scope: str, vendor_url: str) -> Path:
+def write_configuration(folder: Path, *, principal_id: str, scope: str, vendor_url: str, more: str = "") -> Path:
     """Writes a provisioning.yaml with one application and answers with its path."""
     path = folder / "provisioning.yaml"
     path.write_text(
@@ -87,7 +107,8 @@ def write_configuration(folder: Path, *, principal_id: str, scope: str, vendor_u
                 auth: {{type: bearer, token: ACME_TOKEN}}
                 scope: {scope}
                 deletion_guard: {{max_count: 1000, max_percent: 100, min_population: 0}}
-            """),
+            """)
+        + textwrap.indent(textwrap.dedent(more), "    "),
         encoding="utf-8",
     )
     return path

@@ -1,12 +1,14 @@
-"""A SCIM vendor that costs almost nothing: accounts in memory, every answer 20 ms after the request, no rules.
+"""A SCIM vendor that costs almost nothing: resources in memory, every answer 20 ms after the request, no rules.
 
-The simulated vendors of the demo check every request and would be measured instead of the product.
+The simulated vendors of the demo check every request and would be measured instead of the product. Members of groups
+are taken and forgotten; `GET /_requests` below the base URL says how many requests there were.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.benchmarks.separate import wait_for_end
 
 ANSWERS_AFTER_S = 0.020
+BASE_PATH = "/scim/v2"
 _STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found"}
 
 
@@ -23,52 +26,58 @@ def serve_vendor(announce: Connection) -> None:
 
 
 async def _serve(announce: Connection) -> None:
-    accounts = Accounts()
-    server = await asyncio.get_running_loop().create_server(lambda: _Exchange(accounts), "127.0.0.1", 0)
-    announce.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/scim/v2")
+    resources = Resources()
+    server = await asyncio.get_running_loop().create_server(lambda: _Exchange(resources), "127.0.0.1", 0)
+    announce.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{BASE_PATH}")
     await asyncio.to_thread(wait_for_end, announce)
     server.close()
 
 
-class Accounts:
-    """What the vendor holds."""
+class Resources:
+    """What the vendor holds: users and groups."""
 
     def __init__(self) -> None:
         """Starts empty."""
         self._by_id: dict[str, dict[str, Any]] = {}
-        self._by_name: dict[str, str] = {}
+        self._by_name: dict[tuple[str, str], str] = {}
+        self._requests: Counter[str] = Counter()
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         """Answers one request with status and body."""
         url = urlsplit(target)
-        resource_id = url.path.partition("/Users")[2].strip("/")
+        collection, _, resource_id = url.path.partition(f"{BASE_PATH}/")[2].partition("/")
+        if collection == "_requests":
+            return 200, self._requests
+        self._requests[f"{method} {collection}"] += 1
         match method:
             case "GET" if not resource_id:
-                return 200, self._find(parse_qs(url.query).get("filter", [""])[0])
+                return 200, self._find(collection, parse_qs(url.query).get("filter", [""])[0])
             case "POST":
-                return 201, self._create(json.loads(body))
+                return 201, self._create(collection, json.loads(body))
+            case "PATCH" if resource_id in self._by_id and collection == "Groups":
+                return 204, None
             case "PATCH" if resource_id in self._by_id:
                 return 200, self._patch(self._by_id[resource_id], json.loads(body))
             case "DELETE" if resource_id in self._by_id:
-                del self._by_name[self._by_id.pop(resource_id)["userName"]]
+                del self._by_name[collection, _name_of(self._by_id.pop(resource_id))]
                 return 204, None
             case "GET" if resource_id in self._by_id:
                 return 200, self._by_id[resource_id]
         return 404, {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "404"}
 
-    def _find(self, condition: str) -> Any:
+    def _find(self, collection: str, condition: str) -> Any:
         name = condition.partition('"')[2].rstrip('"')
-        hits = [self._by_id[self._by_name[name]]] if name in self._by_name else []
+        hits = [self._by_id[self._by_name[collection, name]]] if (collection, name) in self._by_name else []
         return {
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
             "totalResults": len(hits),
             "Resources": hits,
         }
 
-    def _create(self, resource: dict[str, Any]) -> Any:
+    def _create(self, collection: str, resource: dict[str, Any]) -> Any:
         resource["id"] = f"{len(self._by_id) + 1:08d}"
         self._by_id[resource["id"]] = resource
-        self._by_name[resource["userName"]] = resource["id"]
+        self._by_name[collection, _name_of(resource)] = resource["id"]
         return resource
 
     @staticmethod
@@ -80,11 +89,15 @@ class Accounts:
         return resource
 
 
+def _name_of(resource: dict[str, Any]) -> str:
+    return str(resource.get("userName") or resource["displayName"])
+
+
 class _Exchange(asyncio.Protocol):
     """One connection: HTTP/1.1 with Content-Length, one request at a time."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._received = b""
         self._transport: Any = None
 
@@ -103,7 +116,7 @@ class _Exchange(asyncio.Protocol):
             return
         self._received = rest[length:]
         method, target, _ = lines[0].split(" ")
-        status, body = self._accounts.answer(method, target, rest[:length])
+        status, body = self._resources.answer(method, target, rest[:length])
         content = b"" if body is None else json.dumps(body).encode()
         head = (
             f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: application/scim+json\r\n"

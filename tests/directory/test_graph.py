@@ -265,8 +265,9 @@ async def test_a_link_to_another_host_is_refused_and_no_token_goes_there(
 
 
 async def test_a_list_that_leads_to_another_host_ends_and_no_token_goes_there(
-    graph: Graph, simulator: GraphSimulator, foreign: GraphSimulator
+    graph: Graph, simulator: GraphSimulator, foreign: GraphSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.directory.graph.MEMBERS_AT_ONCE", 100)
     big = Tenant(3, 150)
     with GraphSimulator(big) as lists:
         lists.faults.add("foreign_link", path="groups/*/members", origin=foreign.base_url.removesuffix("/v1.0"))

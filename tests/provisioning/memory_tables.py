@@ -1,12 +1,14 @@
 """Tables in a dictionary: what Azure Tables promises, without the network, for tests that run a thousand stories.
 
-`test_memory_tables.py` compares it with Azurite, operation by operation.
+`test_memory_tables.py` compares it with Azurite, operation by operation. What an operation costs hardly depends on how
+many rows there are, as with the service and other than with Azurite, so that a benchmark shows how the product grows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -14,14 +16,53 @@ from shared.storage.durable_writes import Observer, unobserved
 from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, decode_key, encode_key
 
 Stored = tuple[dict[str, Any], str]
+_BLOCK = 1000
 _COMPARISON = re.compile(r"(\w+) (eq|ne) (true|false|'[^']*')")
+
+
+class Partition(dict[str, Stored]):
+    """Rows by key, and their keys in order: in blocks, because to insert into a long list is to move half of it."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[str]] = [[]]
+
+    def __setitem__(self, key: str, stored: Stored) -> None:
+        if key not in self:
+            at = self._find(key)
+            block = self._blocks[at]
+            insort(block, key)
+            if len(block) > _BLOCK:
+                self._blocks[at : at + 1] = [block[: _BLOCK // 2], block[_BLOCK // 2 :]]
+        super().__setitem__(key, stored)
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        at = self._find(key)
+        block = self._blocks[at]
+        del block[bisect_left(block, key)]
+        if not block and len(self._blocks) > 1:
+            del self._blocks[at]
+
+    def between(self, first: str, before: str) -> Iterator[str]:
+        """The keys with `first <= key < before`."""
+        start = self._find(first)
+        for at in range(start, len(self._blocks)):
+            block = self._blocks[at]
+            for place in range(bisect_left(block, first) if at == start else 0, len(block)):
+                if before and block[place] >= before:
+                    return
+                yield block[place]
+
+    def _find(self, key: str) -> int:
+        """The block that a key belongs to."""
+        return max(0, bisect_right(self._blocks, key, key=lambda block: block[0] if block else "") - 1)
 
 
 class Store:
     """What outlives a process."""
 
     def __init__(self) -> None:
-        self.partitions: dict[tuple[str, str], dict[str, Stored]] = {}
+        self.partitions: dict[tuple[str, str], Partition] = {}
         self.etags = count(1)
 
 
@@ -55,25 +96,44 @@ class MemoryTables(Tables):
         select: Sequence[str] = (),
         page_size: int = 1000,
     ) -> AsyncIterator[list[Row]]:
-        """Read rows in key order, a page at a time; like the service, at least one page."""
-        rows = [
-            Row(decode_key(key), {name: values[name] for name in select or values if name in values}, etag)
-            for key, (values, etag) in sorted(self._partition(table, partition).items())
-            if key >= encode_key(first) and (not before or key < encode_key(before)) and _holds(where, values)
-        ]
-        for at in range(0, max(len(rows), 1), page_size):
+        """Read rows in key order, a page at a time, each as it is then; like the service, at least one page."""
+        following: str | None = encode_key(first)
+        while following is not None:
             self.calls[f"{table} query"] += 1
-            yield rows[at : at + page_size]
+            found, following = self._read_page(table, partition, following, before, where=where, count=page_size)
+            yield [
+                Row(decode_key(key), {name: values[name] for name in select or values if name in values}, etag)
+                for key, (values, etag) in found
+            ]
+
+    def _read_page(
+        self, table: str, partition: str, first: str, before: str, *, where: str, count: int
+    ) -> tuple[list[tuple[str, Stored]], str | None]:
+        """Up to `count` rows, and the key at which the next page begins."""
+        rows = self._partition(table, partition)
+        found: list[tuple[str, Stored]] = []
+        for key in rows.between(first, encode_key(before) if before else ""):
+            if not _holds(where, rows[key][0]):
+                continue
+            if len(found) == count:
+                return found, key
+            found.append((key, rows[key]))
+        return found, None
 
     async def _commit(self, table: str, partition: str, operations: Sequence[Operation]) -> list[str]:
-        rows = self._partition(table, encode_key(partition))
-        changed = dict(rows)
-        etags = [self._apply(changed, operation, alone=len(operations) == 1) for operation in operations]
-        rows.clear()
-        rows.update(changed)
-        return etags
+        rows = self._partition(table, partition)
+        before = {key: rows.get(key) for key in (encode_key(operation.key) for operation in operations)}
+        try:
+            return [self._apply(rows, operation, alone=len(operations) == 1) for operation in operations]
+        except StorageConflict:
+            for key, stored in before.items():
+                if stored is not None:
+                    rows[key] = stored
+                elif key in rows:
+                    del rows[key]
+            raise
 
-    def _apply(self, rows: dict[str, Stored], operation: Operation, *, alone: bool) -> str:
+    def _apply(self, rows: Partition, operation: Operation, *, alone: bool) -> str:
         key = encode_key(operation.key)
         there = rows.get(key)
         if operation.kind is OperationKind.DELETE and there is None and alone:
@@ -94,8 +154,8 @@ class MemoryTables(Tables):
         rows[key] = ({**earlier, **operation.values}, etag)
         return etag
 
-    def _partition(self, table: str, partition: str) -> dict[str, Stored]:
-        return self.store.partitions.setdefault((table, encode_key(partition)), {})
+    def _partition(self, table: str, partition: str) -> Partition:
+        return self.store.partitions.setdefault((table, encode_key(partition)), Partition())
 
 
 def _holds(where: str, values: dict[str, Any]) -> bool:

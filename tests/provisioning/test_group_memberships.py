@@ -162,8 +162,9 @@ async def test_a_reread_of_a_membership_that_died_before_its_raise_is_done_again
 
 
 async def test_members_are_seeded_by_the_next_run_when_graph_throttles_in_the_middle(
-    azurite: str, name_prefix: str
+    azurite: str, name_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.directory.graph.MEMBERS_AT_ONCE", 100)
     async with pulling(azurite, name_prefix, users=150) as world:
         team = world.tenant.create_group("Big", members=people(world, 120))
         await tick(world)
