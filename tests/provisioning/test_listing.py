@@ -45,7 +45,7 @@ async def test_a_second_message_waits_its_turn_and_does_not_block_the_vendors_li
     states = ApplicationStates(tables=tables, clock=Clock())  # type: ignore[arg-type]
     listing = Listing(tables=tables, states=states, client_of=lambda _: vendor, clock=Clock())  # type: ignore[arg-type]
     users = SimpleNamespace(matching=())
-    application: Any = SimpleNamespace(name="fuze", users=users)
+    application: Any = SimpleNamespace(name="fuze", resource=lambda _kind: users)
     first = asyncio.create_task(listing.make(application, priority=RequestPriority.NORMAL))
     await vendor.asked.wait()
 
