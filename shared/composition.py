@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.provisioning.held_deletions import HeldDeletions
     from shared.provisioning.housekeeping import Housekeeper
     from shared.provisioning.mapping_source import SourceMapper
+    from shared.provisioning.member_wakeups import MemberWakeups
     from shared.provisioning.memberships import Memberships
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
@@ -192,7 +193,16 @@ class Services:
         """Memberships of groups."""
         from shared.provisioning.memberships import Memberships
 
-        return Memberships(rows=self.rows, tables=self.tables, mirror=self.mirror, queues=self.queues, clock=self.clock)
+        return Memberships(rows=self.rows, tables=self.tables, mirror=self.mirror, clock=self.clock)
+
+    @cached_property
+    def wakeups(self) -> MemberWakeups:
+        """Who is told of an account that groups wait for."""
+        from shared.provisioning.member_wakeups import MemberWakeups
+
+        return MemberWakeups(
+            rows=self.rows, tables=self.tables, mirror=self.mirror, queues=self.queues, clock=self.clock
+        )
 
     @cached_property
     def backlog(self) -> Backlog:
@@ -294,6 +304,7 @@ class Services:
             rows=self.rows,
             references=references,
             memberships=self.memberships,
+            wakeups=self.wakeups,
             failures=failures,
             queues=self.queues,
             clock=self.clock,
@@ -304,6 +315,7 @@ class Services:
         member_saves = MemberSaves(
             rows=self.rows,
             memberships=self.memberships,
+            wakeups=self.wakeups,
             saves=saves,
             failures=failures,
             queues=self.queues,
@@ -347,7 +359,7 @@ class Services:
             states=self.states,
             guard=self.guard,
             backlog=self.backlog,
-            memberships=self.memberships,
+            wakeups=self.wakeups,
             reconciler=self.reconciler,
             clock=self.clock,
         )

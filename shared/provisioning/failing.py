@@ -255,6 +255,8 @@ class Failures:
         columns = write_columns(
             target_id=None, target_version=None, linked_at=None, missed_at=None, sent=None, intent=None, intent_at=None
         )
+        if account.kind is ResourceKind.GROUP:
+            columns["members"] = 0
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.WARNING,

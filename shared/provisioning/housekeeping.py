@@ -19,7 +19,7 @@ from shared.provisioning.applications_state import (
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.guard import GuardKeeper
-from shared.provisioning.memberships import Memberships
+from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message
@@ -41,7 +41,7 @@ class Housekeeper:
     states: ApplicationStates
     guard: GuardKeeper
     backlog: Backlog
-    memberships: Memberships
+    wakeups: MemberWakeups
     reconciler: Reconciler
     clock: Clock
 
@@ -51,7 +51,7 @@ class Housekeeper:
             await self.guard.release(application)
             await self._probe(application)
             if application.has_members:
-                await self.memberships.wake_forgotten(application.name)
+                await self.wakeups.wake_forgotten(application.name)
         queued = await self.backlog.sweep()
         for application in self.applications.enabled:
             await self._trim_log(application.name)

@@ -18,7 +18,9 @@ from shared.provisioning.accounts import FROM_START, Account, AccountState, writ
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind, OwnCode
 from shared.provisioning.failing import Failures
 from shared.provisioning.member_changes import MemberBatch, MemberChange
-from shared.provisioning.memberships import IN_DOUBT_S, Memberships, removal_columns, user_of
+from shared.provisioning.member_look import IN_DOUBT_S, user_of
+from shared.provisioning.member_wakeups import MemberWakeups
+from shared.provisioning.memberships import Memberships, removal_columns
 from shared.provisioning.planning import EMPTIED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, StepType
 from shared.provisioning.saving import Saves
@@ -38,6 +40,7 @@ class MemberSaves:
 
     rows: AccountRows
     memberships: Memberships
+    wakeups: MemberWakeups
     saves: Saves
     failures: Failures
     queues: Queues
@@ -51,7 +54,7 @@ class MemberSaves:
         await self.memberships.note(attempt)
         if batch.is_last and not batch.refused:
             outcome = await self.saves.save_nothing(attempt, more_columns=self._settled_columns(attempt))
-            await self.memberships.look_again(attempt.account)
+            await self.wakeups.look_again(attempt.account)
             return outcome
         columns = {**write_columns(intent=None, intent_at=None, lease_token=None), **self._left_columns(attempt)}
         await self.rows.save_unleased(DurableWrite.SAVE_NOTHING, attempt.account, columns=columns, entry=None)
@@ -88,7 +91,7 @@ class MemberSaves:
         if saved.pending:
             await self._go_on(attempt)
         else:
-            await self.memberships.look_again(saved)
+            await self.wakeups.look_again(saved)
         return Outcome(kind=OutcomeKind.DONE, reason="members_changed", action=ProvisioningAction.UPDATE)
 
     async def save_refused(self, attempt: Attempt, answer: Answer) -> Outcome:

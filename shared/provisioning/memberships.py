@@ -1,4 +1,4 @@
-"""The memberships of a group at a vendor: what is to be looked at, what was sent, and who is told of a new account.
+"""The memberships of a group at a vendor: what is to be looked at, and what was sent.
 
     member:<group>:<user>            a membership as it was sent: the account, and the group it was sent to
     change:<group>:<number>:<user>   a membership that is to be looked at
@@ -13,40 +13,31 @@ written for a while.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.clock import Clock, read_instant, write_instant
-from shared.config.provisioning_file import ScopeMode
+from shared.clock import Clock, write_instant
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, RowMoved
 from shared.provisioning.accounts import (
     ACCOUNTS,
     FROM_START,
     Account,
-    AccountState,
     ResourceKind,
     change_key,
     member_key,
-    released_number,
     write_columns,
 )
 from shared.provisioning.attempt import Attempt
-from shared.provisioning.member_changes import Decision, Member, MemberBatch, MemberChange, decide, loses_many
+from shared.provisioning.member_changes import Member, loses_many
+from shared.provisioning.member_look import MemberLook, change_columns, instant_of, user_of
 from shared.provisioning.planning import Plan, ProvisioningAction
-from shared.provisioning.retrying import escrow_until, is_due
+from shared.provisioning.retrying import escrow_until
 from shared.scim.answers import Answer
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.queues import Message, Queues
 from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
-
-GATHER_S = 5.0
-"""A group waits this long for more accounts of its members before it is written: many appear together."""
-
-IN_DOUBT_S = 60.0
-"""A group looks again after this when an account of a member is in doubt: that takes minutes."""
 
 LOOK_AT_ONCE = 1000
 """Memberships one attempt looks at, at most."""
@@ -68,7 +59,6 @@ class Memberships:
     rows: AccountRows
     tables: Tables
     mirror: Mirror
-    queues: Queues
     clock: Clock
 
     async def plan(self, attempt: Attempt, *, emptied: bool) -> Plan:
@@ -77,7 +67,7 @@ class Memberships:
         `emptied`: the group should have none of those that were sent.
         """
         assert attempt.plan is not None
-        look = _Look(
+        look = MemberLook(
             limit=_limit(attempt),
             keeps_disabled=attempt.resource.disabled_members == "keep",
             now=attempt.now,
@@ -107,7 +97,7 @@ class Memberships:
             empties=empties,
         )
 
-    async def _look_at_changes(self, attempt: Attempt, look: _Look) -> None:
+    async def _look_at_changes(self, attempt: Attempt, look: MemberLook) -> None:
         """What changed, then the next part of a comparison of all, up to one request."""
         rows = await self._read_changes(attempt.account)
         look.note_changes(rows)
@@ -119,7 +109,7 @@ class Memberships:
         while look.fill and look.room and look.looked_at < LOOK_AT_ONCE:
             await self._compare_next(attempt, look)
 
-    async def _look_at_sent(self, attempt: Attempt, look: _Look) -> None:
+    async def _look_at_sent(self, attempt: Attempt, look: MemberLook) -> None:
         """Everything that was sent goes; what changed meanwhile does not matter."""
         account = attempt.account
         look.settled += [row.key for row in await self._read_changes(account)]
@@ -130,7 +120,7 @@ class Memberships:
         accounts = await self.rows.read_users(account.application, [row.key.removeprefix(prefix) for row in rows])
         look.take([look.member(user_id, accounts[user_id], False) for user_id in accounts], emptied=True)
 
-    async def _compare_next(self, attempt: Attempt, look: _Look) -> None:
+    async def _compare_next(self, attempt: Attempt, look: MemberLook) -> None:
         """The next memberships of the directory beside those that were sent, in order of the users' ids."""
         account = attempt.account
         after = "" if look.fill == FROM_START else look.fill
@@ -173,12 +163,12 @@ class Memberships:
         return rows[:count]
 
     async def _read_members(
-        self, attempt: Attempt, look: _Look, user_ids: Sequence[str], *, in_doubt: bool = False
+        self, attempt: Attempt, look: MemberLook, user_ids: Sequence[str], *, in_doubt: bool = False
     ) -> list[Member]:
         read = [self._read_member(attempt, look, user_id, in_doubt=in_doubt) for user_id in user_ids]
         return [member for batch in _batches(read) for member in await gather_all(batch)]
 
-    async def _read_member(self, attempt: Attempt, look: _Look, user_id: str, *, in_doubt: bool) -> Member:
+    async def _read_member(self, attempt: Attempt, look: MemberLook, user_id: str, *, in_doubt: bool) -> Member:
         """One membership. Its `change:` row was read before: what is read here is at least as new."""
         group = attempt.account
         is_member, account, sent = await gather_all(
@@ -192,7 +182,7 @@ class Memberships:
             look.note_sent([sent], group)
         return look.member(user_id, account, is_member, in_doubt=in_doubt)
 
-    async def _loses_many(self, attempt: Attempt, look: _Look, *, emptied: bool) -> bool:
+    async def _loses_many(self, attempt: Attempt, look: MemberLook, *, emptied: bool) -> bool:
         """Whether a person is asked before the group loses what it is about to lose, today's losses included."""
         account = attempt.account
         if emptied:
@@ -257,7 +247,7 @@ class Memberships:
         account, now = attempt.account, self.clock.now()
         known = [row for row in await self._read_changes(account) if user_of(row.key) == user_id]
         failures = 1 + max((int(row.values.get("failures", 0)) for row in known), default=0)
-        failed_at = min(filter(None, (_instant(row, "failed_at") for row in known)), default=now)
+        failed_at = min(filter(None, (instant_of(row, "failed_at") for row in known)), default=now)
         columns = {
             **change_columns(left=user_id in attempt.batch.change.removed),
             "refused": answer.error_code or answer.kind.value,
@@ -272,203 +262,6 @@ class Memberships:
             await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, operations)
         except StorageConflict:
             raise RowMoved from None
-
-    async def tell(self, attempt: Attempt, *, again: bool = False) -> None:
-        """Before a user's link is saved, and after its intent was: mark the user's memberships, wake their groups.
-
-        Whoever decides a membership while the intent is open decides again later, so nobody misses the link. `again`:
-        the vendor may have dropped what was sent.
-        """
-        account = attempt.account
-        # Read now, not before the intent: what came in between would be nobody's to tell.
-        facts = await self.mirror.read_user_facts(account.source_id)
-        group_ids = [group_id for group_id, is_member in facts.groups.items() if is_member]
-        if group_ids and attempt.application.scope is ScopeMode.ASSIGNED:
-            assigned = await self.mirror.read_assigned_groups(account.application)
-            group_ids = [group_id for group_id in group_ids if group_id in assigned]
-        columns = {**change_columns(left=False), "again": again}
-        # A row of this attempt's own: the group may be about to remove an earlier one that it has read.
-        number = f"{account.wanted}-{account.lease_token[:12]}"
-        marks = [Operation.merge(change_key(group_id, number, account.source_id), columns) for group_id in group_ids]
-        await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, account.application, marks)
-        for group_id in group_ids:
-            await self.wake(account.application, group_id, for_news=True)
-
-    async def wake(self, app: str, group_id: str, *, for_news: bool = False) -> None:
-        """Raise a group that is not raised already. Idempotent.
-
-        `for_news`: one that waits, for members who were refused or for a person's answer about others, does not wait
-        with these.
-        """
-        for _ in range(_TRIES):
-            group = await self.rows.read(app, ResourceKind.GROUP, group_id)
-            is_waiting = group.is_held() or (group.tried == group.wanted and group.next_attempt_at is not None)
-            if not group.wanted or (group.pending and not (for_news and is_waiting)):
-                return
-            # Under the row's ETag its own number, last field one up, is new for it.
-            number = released_number(group.wanted)
-            columns = write_columns(wanted=number, pending=True, queued_at=self.clock.now(), staged=None)
-            raised = Operation.merge(group.key, columns, etag=group.etag)
-            try:
-                await self.tables.commit(DurableWrite.WAKE, ACCOUNTS, app, [raised])
-            except StorageConflict:
-                continue
-            message = Message(app=app, kind=ResourceKind.GROUP, id=group_id)
-            await self.queues.send(DurableWrite.WAKE_ENQUEUE, message, hidden_s=GATHER_S)
-            return
-
-    async def look_again(self, account: Account) -> None:
-        """After a save that left nothing pending: who marked meanwhile saw the group at work, and did not wake it."""
-        prefix = change_key(account.source_id, "", "")[:-1]
-        pages = self.tables.query(
-            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", where="refused eq ''", page_size=1
-        )
-        async for page in pages:
-            if page:
-                await self.wake(account.application, account.source_id)
-                return
-
-    async def wake_forgotten(self, app: str) -> None:
-        """Raise groups with something to look at that nobody raised: a process died between the two."""
-        after = "change:"
-        while True:
-            pages = self.tables.query(ACCOUNTS, app, first=after, before="change;", select=("refused",), page_size=1)
-            group_id = ""
-            async for page in pages:
-                group_id = page[0].key.split(":")[1] if page else ""
-                break
-            if not group_id:
-                return
-            await self.wake(app, group_id)
-            after = f"change:{group_id};"
-
-
-@dataclass(slots=True, kw_only=True)
-class _Look:
-    """What one attempt finds out about a group's memberships, bit by bit."""
-
-    limit: int
-    keeps_disabled: bool
-    now: datetime
-    fill: str
-    changes: dict[str, list[Row]] = field(default_factory=dict)
-    """User -> `change:` rows that are due, oldest first."""
-    sent: dict[str, str] = field(default_factory=dict)
-    """User -> the account that was made a member."""
-    sent_etags: dict[str, str] = field(default_factory=dict)
-    decided: set[str] = field(default_factory=set)
-    added: dict[str, str] = field(default_factory=dict)
-    removed: dict[str, str] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
-    settled: list[str] = field(default_factory=list)
-    forgotten: dict[str, str] = field(default_factory=dict)
-    postponed: dict[str, bool] = field(default_factory=dict)
-    is_last: bool = True
-    wait_s: float = 0.0
-    looked_at: int = 0
-    leaving: int = 0
-    refused: list[Row] = field(default_factory=list)
-
-    @property
-    def room(self) -> int:
-        """How many more memberships the request can hold."""
-        return self.limit - len(self.added) - len(self.removed)
-
-    def note_changes(self, rows: Iterable[Row]) -> None:
-        """Sort what is to be looked at; a later change of somebody who was refused is tried at once."""
-        by_user: dict[str, list[Row]] = {}
-        for row in rows:
-            by_user.setdefault(user_of(row.key), []).append(row)
-        for user_id, found in by_user.items():
-            newest = found[-1]
-            if newest.values.get("refused") and not is_due(_instant(newest, "again_at"), self.now):
-                self.refused.append(newest)
-            else:
-                self.changes[user_id] = found
-        self.leaving = sum(bool(found[-1].values.get("left")) for found in self.changes.values())
-
-    def note_sent(self, rows: Iterable[Row], group: Account) -> None:
-        """Know what was sent. What was sent to a group that was made anew since is void."""
-        for row in rows:
-            user_id = row.key.removeprefix(member_key(group.source_id, ""))
-            self.sent_etags[user_id] = row.etag
-            if row.values.get("of") == group.target_id:
-                self.sent[user_id] = str(row.values.get("target", ""))
-
-    def is_void(self, user_id: str) -> bool:
-        """Whether something was sent to a group that is no more."""
-        return user_id in self.sent_etags and user_id not in self.sent
-
-    def member(self, user_id: str, account: Account, is_member: bool | None, *, in_doubt: bool = False) -> Member:
-        """Everything that decides one membership."""
-        return Member(
-            user_id=user_id,
-            is_member=is_member,
-            target_id="" if account.state is AccountState.DELETED else account.target_id,
-            is_disabled=account.state is AccountState.DISABLED,
-            is_in_flight=account.intent is not None,
-            is_leased=account.is_leased(self.now),
-            sent_target=self.sent.get(user_id, ""),
-            again=any(row.values.get("again") for row in self.changes.get(user_id, ())),
-            in_doubt=in_doubt,
-        )
-
-    def take(self, members: Iterable[Member], *, emptied: bool = False) -> None:
-        """Decide these; `emptied`: as if nobody was a member any more."""
-        for each in members:
-            member = replace(each, is_member=False) if emptied else each
-            self.looked_at += 1
-            self.decided.add(member.user_id)
-            decision = decide(member, keeps_disabled=self.keeps_disabled)
-            rows = self.changes.get(member.user_id, [])
-            if member.is_in_flight and not (rows or emptied):
-                self.postponed[member.user_id] = False
-            if decision is Decision.LATER:
-                self.is_last = False
-                self.wait_s = GATHER_S if member.is_leased else self.wait_s or IN_DOUBT_S
-                continue
-            self.settled += [row.key for row in rows]
-            if decision is Decision.ADD:
-                self.added[member.user_id] = member.target_id
-            elif decision is not Decision.NOTHING or self.is_void(member.user_id):
-                if member.user_id in self.sent_etags:
-                    self.forgotten[member.user_id] = self.sent_etags[member.user_id]
-                if decision is Decision.REMOVE:
-                    self.removed[member.user_id] = member.target_id
-                    if member.in_doubt:
-                        self.doubtful.add(member.user_id)
-
-    def postpone_removals(self) -> None:
-        """Leave the removals for a request of their own."""
-        kept = {row.key for user_id in self.removed for row in self.changes.get(user_id, ())}
-        self.settled = [key for key in self.settled if key not in kept]
-        self.postponed |= {user_id: True for user_id in self.removed if user_id not in self.changes}
-        self.forgotten = {user_id: etag for user_id, etag in self.forgotten.items() if user_id not in self.removed}
-        self.removed.clear()
-        self.doubtful.clear()
-        self.is_last = False
-
-    def batch(self) -> MemberBatch:
-        """What was found out."""
-        again = [at for row in self.refused if (at := _instant(row, "again_at")) is not None]
-        return MemberBatch(
-            change=MemberChange(added=self.added, removed=self.removed, doubtful=frozenset(self.doubtful)),
-            settled=tuple(self.settled),
-            forgotten=self.forgotten,
-            postponed=self.postponed,
-            fill=self.fill,
-            is_last=self.is_last and not self.fill,
-            wait_s=self.wait_s,
-            refused=len(self.refused),
-            refused_until=min(again, default=None),
-            refused_code=str(self.refused[0].values.get("refused", "")) if self.refused else "",
-            leaving=self.leaving,
-        )
-
-
-def change_columns(*, left: bool) -> dict[str, Any]:
-    """The columns of a `change:` row. `left` is for the deletion guard to count; what is done the directory says."""
-    return {"left": left, "refused": ""}
 
 
 def doubtful_members(account: Account) -> list[str]:
@@ -494,15 +287,6 @@ def removal_columns(account: Account, count: int, now: datetime) -> Mapping[str,
 def _limit(attempt: Attempt) -> int:
     most = attempt.resource.members_per_patch
     return min(most, attempt.account.chunk) if attempt.account.chunk else most
-
-
-def user_of(key: str) -> str:
-    """The user a `change:` row is about."""
-    return key.split(":", 3)[3]
-
-
-def _instant(row: Row, name: str) -> datetime | None:
-    return read_instant(str(row.values.get(name, "")))
 
 
 def _batches(work: Sequence[Any]) -> list[Sequence[Any]]:

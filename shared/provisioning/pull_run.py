@@ -27,7 +27,7 @@ from shared.provisioning.accounts import (
 from shared.provisioning.backlog import UNLIMITED_RATE
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.guard import staged_key
-from shared.provisioning.memberships import change_columns
+from shared.provisioning.member_look import change_columns
 from shared.provisioning.planning import deprovision_policy, group_policy
 from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.standing import judge_standing, needs_groups

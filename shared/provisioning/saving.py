@@ -25,6 +25,7 @@ from shared.provisioning.accounts import (
 )
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.failing import Failures
+from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.planning import Plan, ProvisioningAction
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType
@@ -42,6 +43,7 @@ class Saves:
     rows: AccountRows
     references: References
     memberships: Memberships
+    wakeups: MemberWakeups
     failures: Failures
     queues: Queues
     clock: Clock
@@ -172,7 +174,7 @@ class Saves:
         drops = attempt.application.users.disable_drops_members
         moves = groups.disabled_members == "remove" and (returns or plan.action is ProvisioningAction.DISABLE)
         if (is_linked and before.sent is None) or moves or (returns and drops):
-            await self.memberships.tell(attempt, again=returns and drops)
+            await self.wakeups.tell(attempt, again=returns and drops)
 
     def _has_members(self, attempt: Attempt) -> bool:
         return attempt.account.kind is ResourceKind.GROUP and attempt.application.has_members
@@ -216,7 +218,9 @@ class Saves:
             # Not applied: the memberships come with the next attempt.
             columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
             if attempt.before.sent is None:
-                columns |= write_columns(fill=FROM_START, members=0)
+                columns["fill"] = FROM_START
+            if plan.action is ProvisioningAction.CREATE or attempt.hit is not None:
+                columns["members"] = 0
         if plan.parks or (plan.action is ProvisioningAction.CREATE and self.references.awaits_itself(attempt)):
             # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
             columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
