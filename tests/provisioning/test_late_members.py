@@ -7,12 +7,15 @@ interleaved at every storage call, message and answer, by seed; one of them may 
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shared.storage.durable_writes import DurableWrite, Moment, unobserved
 from tests.provisioning.group_findings import GroupFindings
 from tests.provisioning.loom import Loom
-from tests.provisioning.stories import Scenery, Stage, open_stage
+from tests.provisioning.memory_tables import MemoryTables
+from tests.provisioning.stories import Killer, Point, Scenery, Stage, open_stage, tame
 from tests.world import Queued
 
 RUNS = int(os.environ.get("INTERLEAVINGS", "12"))
@@ -21,9 +24,8 @@ GROUPS = Scenery(more="groups: {enabled: true}")
 
 async def late_member(stage: Stage) -> tuple[str, str]:
     """A group at the vendor, and somebody whose account, and whose membership, are still to come."""
-    present, late = await stage.provisioned(), stage.hire(assigned=False, accountEnabled=False)
-    group = await stage.provisioned_group(present)
-    return group, late
+    late = stage.hire(assigned=False, accountEnabled=False)
+    return await stage.provisioned_group(await stage.provisioned()), late
 
 
 def take(stage: Stage, source_id: str) -> Queued | None:
@@ -39,10 +41,11 @@ def take(stage: Stage, source_id: str) -> Queued | None:
 @pytest.mark.parametrize("seed", range(RUNS))
 async def test_no_order_and_no_death_loses_a_late_member(seed: int, dies: str | None, azurite: str) -> None:
     async with open_stage(azurite, GROUPS) as stage:
+        other = await stage.provisioned()
         group, late = await late_member(stage)
         stage.tenant.enable(late)
         stage.assign(late)
-        stage.tenant.update_group(group, displayName="Renamed meanwhile")
+        stage.tenant.add_member(group, other)
         await stage.sync()
         taken = {"user": take(stage, late), "group": take(stage, group)}
         stage.tenant.add_member(group, late)
@@ -71,6 +74,98 @@ async def test_no_order_and_no_death_loses_a_late_member(seed: int, dies: str | 
         accounts = await stage._accounts()
         assert accounts[late].target_id
         assert await GroupFindings(stage).all(accounts) == [], "\n".join([f"seed {seed}", *loom.trace])
+
+
+async def member_on_the_way(stage: Stage) -> tuple[str, str]:
+    """Somebody who joins the group and the application at once: both messages are waiting."""
+    group, late = await late_member(stage)
+    stage.tenant.enable(late)
+    stage.assign(late)
+    stage.tenant.add_member(group, late)
+    await stage.sync()
+    return group, late
+
+
+async def handle(stage: Stage, source_id: str) -> None:
+    """Another process works on the message."""
+    queued = take(stage, source_id)
+    assert queued is not None
+    assert stage.store is not None
+    services = stage.world.new_services(unobserved)
+    services.__dict__["tables"] = MemoryTables(stage.store)
+    tame(services)
+    await services.reconciler.provision(queued.message, first=queued.first)
+
+
+async def rest_without_housekeeping(stage: Stage) -> None:
+    """Only messages are delivered."""
+    for _ in range(20):
+        await stage.deliver()
+        await stage.pass_time(10.0)
+
+
+def before(owner: object, method: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Let something happen between two steps of an attempt, once."""
+    original = getattr(owner, method)
+
+    async def interrupted(*arguments, **options):
+        setattr(type(owner), method, unbound)
+        await meanwhile()
+        return await original(*arguments, **options)
+
+    unbound = getattr(type(owner), method)
+    setattr(type(owner), method, lambda _self, *arguments, **options: interrupted(*arguments, **options))
+
+
+async def test_a_group_that_looks_while_the_account_is_made_looks_again(azurite: str) -> None:
+    async with open_stage(azurite, GROUPS) as stage:
+        group, late = await member_on_the_way(stage)
+        before(stage.world.services.rows, "save_leased", lambda: handle(stage, group))
+
+        await stage.handle(take(stage, late))
+        await rest_without_housekeeping(stage)
+
+        assert await stage.findings() == []
+
+
+async def test_a_group_at_work_sees_who_was_marked_meanwhile(azurite: str) -> None:
+    async with open_stage(azurite, GROUPS) as stage:
+        group, late = await member_on_the_way(stage)
+        before(stage.world.services.rows, "save_nothing", lambda: handle(stage, late))
+
+        await stage.handle(take(stage, group))
+        await rest_without_housekeeping(stage)
+
+        assert await stage.findings() == []
+
+
+async def test_a_mark_that_was_not_read_is_not_removed(azurite: str) -> None:
+    async with open_stage(azurite, GROUPS) as stage:
+        group, late = await member_on_the_way(stage)
+        before(stage.world.services.memberships, "note", lambda: handle(stage, late))
+
+        await stage.handle(take(stage, group))
+        await rest_without_housekeeping(stage)
+
+        assert await stage.findings() == []
+
+
+async def test_a_process_that_dies_between_mark_and_raise_is_made_up_for_by_housekeeping(azurite: str) -> None:
+    async with open_stage(azurite, GROUPS) as stage:
+        group, late = await late_member(stage)
+        stage.tenant.add_member(group, late)
+        await stage.sync()
+        await stage.settle()
+        stage.tenant.enable(late)
+        stage.assign(late)
+        stage.observer = Killer(Point(write=DurableWrite.MARK_MEMBERS, occurrence=1, moment=Moment.AFTER))
+        stage.begin()
+
+        await stage.sync()
+        await stage.settle()
+
+        assert stage.deaths == 1
+        assert await stage.findings() == []
 
 
 async def test_a_late_member_costs_one_further_request(azurite: str) -> None:
