@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.provisioning.pulls import APP, assign, everybody, expected, people, pulling, tick
+from tests.provisioning.group_worlds import expected_groups, groups_of
+from tests.provisioning.pulls import APP, assign, calm, everybody, expected, names_of, people, pulling, tick
 from tests.simulation.tenant import Tenant
 from tests.world import World, minimal_configuration
 
@@ -69,3 +70,31 @@ async def test_an_application_that_was_switched_off_catches_up_with_what_it_miss
         await world.settle()
 
         assert world.active(APP) == (everybody(world) if scope == "all" else expected(world))
+
+
+async def test_groups_that_are_switched_on_off_and_on_again_end_as_the_directory_says(
+    azurite: str, name_prefix: str
+) -> None:
+    off, on = "groups: {enabled: false}", "groups: {enabled: true}"
+    async with pulling(azurite, name_prefix, more=off) as world:
+        team = world.tenant.create_group("Team", members=people(world, 3))
+        assign(world, team)
+        await calm(world)
+        without = groups_of(world)
+
+        configure(world, on, was=off)
+        await calm(world)
+        filled = groups_of(world)
+        configure(world, off, was=on)
+        await calm(world)
+        world.tenant.remove_member(team, people(world, 1)[0])
+        world.tenant.add_member(team, people(world, 1, 3)[0])
+        await calm(world)
+        left_alone = groups_of(world)
+        configure(world, on, was=off)
+        await calm(world)
+
+        assert without == {}
+        assert filled == left_alone == {"Team": names_of(world, *people(world, 3))}
+        assert groups_of(world) == expected_groups(world)
+        assert names_of(world, *people(world, 3, 1)) == groups_of(world)["Team"]
