@@ -213,8 +213,12 @@ class Mirror:
 
     async def read_membership(self, group_id: str, user_id: str) -> bool | None:
         """Whether a user is a direct member of a tracked group; None: nobody has said so or otherwise."""
-        row = await self._tables.read(DIRECTORY, members_partition(group_id), user_id)
+        row = await self.read_member(group_id, user_id)
         return None if row is None else not row.values.get("gone", False)
+
+    async def read_member(self, group_id: str, user_id: str) -> Row | None:
+        """Read the row of one membership."""
+        return await self._tables.read(DIRECTORY, members_partition(group_id), user_id)
 
     async def read_memberships(self, group_id: str, *, after: str, count: int) -> list[tuple[str, bool]]:
         """Up to `count` memberships of a tracked group in order of the users' ids, traces included."""

@@ -41,6 +41,8 @@ class StreamState:
     pages that were saved. Not to be believed while a lease is there that was never given back."""
     select: str = ""
     """Hash of the properties the link tracks; another selection needs another round."""
+    began: str = ""
+    """Number below those of the pages that earlier runs read of the round in progress; empty between rounds."""
     saved_at: datetime | None = None
     digests: dict[str, str] = field(default_factory=dict)
     """Assignments: content hash per bucket of the last complete list."""
@@ -180,6 +182,7 @@ def _read_stream(columns: dict[str, Any]) -> StreamState:
 def _write_stream(state: StreamState) -> dict[str, Any]:
     columns = {
         "link": state.link,
+        "began": state.began,
         "round": state.round,
         "first": state.first,
         "select": state.select,

@@ -175,12 +175,26 @@ class GroupPages:
             run.memberships.get(pair, now) != now for pair, now in pairs.items()
         )
         run.memberships.update(pairs)
-        if contradictory:
+        if contradictory or await self._contradicts_earlier_run(run, change):
             await self._reread_members(run, change.id)
         elif change.members:
             members = list(change.members.items())
             for at in range(0, len(members), _MEMBER_BATCH):
                 await self._write_members(run, change.id, dict(members[at : at + _MEMBER_BATCH]), marks=marks)
+
+    async def _contradicts_earlier_run(self, run: PullRun, change: GroupChange) -> bool:
+        """Whether a page that an earlier run read of the same round says the opposite about a member."""
+        began = _state(run).began
+        if not began or began >= run.numbers.before_first():
+            return False
+        members = list(change.members.items())
+        for at in range(0, len(members), _PARALLEL_READS):
+            batch = members[at : at + _PARALLEL_READS]
+            rows = await gather_all([self._mirror.read_member(change.id, user_id) for user_id, _ in batch])
+            for (_, joined), row in zip(batch, rows, strict=True):
+                if row is not None and _number(row) > began and bool(row.values.get("gone")) == joined:
+                    return True
+        return False
 
     async def _reread_members(self, run: PullRun, group_id: str) -> None:
         """Replace what we think of a membership by a complete read; a read that fails changes nothing.

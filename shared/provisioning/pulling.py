@@ -394,13 +394,13 @@ class Puller:
             if links.delta:
                 await pages.apply_page(run, page)
                 await pages.sweep_unseen(run)
-                run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False))
+                run.finish_round(first.stream, replace(state, link=links.delta, round="", first=False, began=""))
                 return True
             if links.next in seen:
                 # Following it again would never end, at this run and at every later one.
                 raise SynchronizationReset(f"the {first.stream} stream links back to a page already read")
             seen.add(links.next)
-            state = replace(state, link=links.next)
+            state = replace(state, link=links.next, began=state.began or run.numbers.before_first())
             async with _begun(self.graph.read(links.next)) as following:
                 await pages.apply_page(run, page)
                 await run.save_page(first.stream, state)

@@ -207,4 +207,4 @@ def start_round(state: StreamState, *, round_id: str, select: str) -> StreamStat
     It is the first one only if none was ever begun: one that died may have left users in the mirror who are gone since.
     """
     is_first = state.saved_at is None and not state.round
-    return replace(state, link="", round=round_id, first=is_first, select=select)
+    return replace(state, link="", round=round_id, first=is_first, select=select, began="")

@@ -455,3 +455,27 @@ async def test_reads_that_are_short_late_or_contradictory_remove_nobody(
         bodies = [str(entry.body) for entry in list(world.vendors[APP].journal)[since:] if entry.method == "PATCH"]
         assert not any("remove" in body for body in bodies)
         assert groups_of(world) == expected_groups(world) == {"Team": names_of(world, *people(world, 4))}
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+async def test_a_contradiction_on_pages_of_two_runs_is_settled_by_reading_again(
+    azurite: str, name_prefix: str, monkeypatch: pytest.MonkeyPatch, *, is_member: bool
+) -> None:
+    async with pulls.pulling(azurite, name_prefix, more=GROUPS, page_size=1) as world:
+        team = await assigned_team(world)
+        moved = people(world, 1, 3)[0]
+        if not is_member:
+            world.tenant.add_member(team, moved)
+            await calm(world)
+        # Every run ends after one page: what an earlier page of the round said, another process has read.
+        monkeypatch.setattr("shared.provisioning.pulling.RUN_BUDGET_S", 0.0)
+
+        (world.tenant.add_member if is_member else world.tenant.remove_member)(team, moved)
+        world.graph.faults.add("conflicting_membership", path="groups/delta")
+        for _ in range(12):
+            await tick(world)
+            world.restart()
+        await calm(world)
+
+        assert groups_of(world) == expected_groups(world)
+        assert (name_of(world, moved) in groups_of(world)["Team"]) is is_member
