@@ -269,11 +269,12 @@ class Services:
         from shared.provisioning.exporting import Exporter
         from shared.provisioning.failing import Failures
         from shared.provisioning.failure_window import FailureWindows
+        from shared.provisioning.leasing import Leases
         from shared.provisioning.listing import Listing
         from shared.provisioning.matching import Matcher
         from shared.provisioning.member_saving import MemberSaves
         from shared.provisioning.names import Names
-        from shared.provisioning.reconcile import Reconciler, Timing
+        from shared.provisioning.reconcile import Reconciler
         from shared.provisioning.references import References
         from shared.provisioning.saving import Saves
 
@@ -322,12 +323,21 @@ class Services:
             clock=self.clock,
             new_id=new_id,
         )
+        leases = Leases(
+            rows=self.rows,
+            limiter=self.limiter,
+            clock=self.clock,
+            new_id=new_id,
+            lease_s=self.settings.lease_s,
+            vendor_timeout_s=self.settings.vendor_timeout_s,
+        )
         return Reconciler(
             applications=self.applications,
             rows=self.rows,
             mirror=self.mirror,
             states=self.states,
             limiter=self.limiter,
+            leases=leases,
             mapper=self.mapper,
             matcher=matcher,
             exporter=Exporter(self.client_of),
@@ -339,13 +349,8 @@ class Services:
             member_saves=member_saves,
             queues=self.queues,
             clock=self.clock,
-            new_id=new_id,
             jitter=random.random,
-            timing=Timing(
-                lease_s=self.settings.lease_s,
-                vendor_timeout_s=self.settings.vendor_timeout_s,
-                grace_s=self.settings.grace_s,
-            ),
+            grace_s=self.settings.grace_s,
         )
 
     @cached_property

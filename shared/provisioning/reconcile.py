@@ -3,8 +3,8 @@
 Read it with the list in hand. `provision` is steps 17 and the restarts, `_attempt` the order of the others; every step
 is a method, every durable write is in `account_rows`, everything between them that decides is pure.
 
-    here      17 admission   18 row   19 grace   20 mirror   21 lost create   22 plan   25 match
-              26 slot   27 lease and intent   28 check   29 send
+    here      17 admission   18 row   19 grace   20 mirror   21 lost create   22 plan   25 match   29 send
+    leasing   26 slot   27 lease and intent   28 check
     saving    23 nothing   24 stage   30 save   31 again
     failing   32, 34 and 35, with 33 in `names`
 """
@@ -13,16 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import GroupFacts, Mirror, Presence, UserFacts
-from shared.provisioning.account_rows import AccountRows, IndexTaken, LeaseRequest, RowMoved
+from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
 from shared.provisioning.accounts import (
-    Intent,
     IntentKind,
     ResourceKind,
     SentTooLong,
@@ -32,10 +31,11 @@ from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
+from shared.provisioning.leasing import Leases
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
-from shared.provisioning.memberships import IN_DOUBT, Memberships, doubtful_members
+from shared.provisioning.memberships import Memberships, doubtful_members
 from shared.provisioning.names import Names
 from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
@@ -53,21 +53,6 @@ from shared.storage.queues import Message, Queues
 
 RESTARTS = 3
 CONFIG_WAIT_S = 30.0
-SEND_MARGIN_S = 10.0
-"""Step 28: a lease must last the request's time-out and this much longer."""
-
-SLOT_WAIT_S = 5.0
-"""What a short lease keeps of that margin for waiting for a slot: settings allow leases hardly longer than both, and
-with such a one every request at a busy vendor would be taken back unsent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """The lengths of time that the protocol's safety rests on, in seconds."""
-
-    lease_s: float
-    vendor_timeout_s: float
-    grace_s: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +64,7 @@ class Reconciler:
     mirror: Mirror
     states: ApplicationStates
     limiter: Limiter
+    leases: Leases
     mapper: SourceMapper
     matcher: Matcher
     exporter: Exporter
@@ -90,9 +76,8 @@ class Reconciler:
     member_saves: MemberSaves
     queues: Queues
     clock: Clock
-    new_id: Callable[[], str]
     jitter: Callable[[], float]
-    timing: Timing
+    grace_s: float
 
     async def provision(self, message: Message, *, first: bool, probing: bool = False) -> Outcome:
         """Work on one account. Safe with late, doubled, reordered and foreign messages.
@@ -220,7 +205,7 @@ class Reconciler:
             return Outcome(kind=OutcomeKind.ENDED, reason="not_due")
         if account.is_held():
             return Outcome(kind=OutcomeKind.ENDED, reason="held")
-        if in_doubt and attempt.grace_left_s(self.timing.grace_s) > 0 and not account.target_id:
+        if in_doubt and attempt.grace_left_s(self.grace_s) > 0 and not account.target_id:
             return self._wait_for_grace(attempt)
         return None
 
@@ -231,7 +216,7 @@ class Reconciler:
         return account.pending or account.is_in_doubt(attempt.now) or reconfigured
 
     def _wait_for_grace(self, attempt: Attempt) -> Outcome:
-        wait_s = attempt.grace_left_s(self.timing.grace_s) + self.jitter()
+        wait_s = attempt.grace_left_s(self.grace_s) + self.jitter()
         return Outcome(kind=OutcomeKind.PUT_BACK, reason="grace", hidden_s=wait_s)
 
     async def _import(self, attempt: Attempt) -> Outcome | None:
@@ -246,7 +231,7 @@ class Reconciler:
             return await self.failures.escrow_data(attempt, error)
         attempt.steps.append(_import_step(attempt.facts))
         attempt.steps.append(scoping_step(attempt.standing))
-        if account.is_in_doubt(attempt.now) and attempt.grace_left_s(self.timing.grace_s) > 0:
+        if account.is_in_doubt(attempt.now) and attempt.grace_left_s(self.grace_s) > 0:
             is_user = account.kind is ResourceKind.USER
             leaves = is_user and attempt.standing.is_known and not attempt.standing.is_active
             if not leaves:
@@ -258,7 +243,7 @@ class Reconciler:
         """Step 21: an account may exist under the name a lost create was sent with. Look, then claim it or clear."""
         account = attempt.account
         assert account.intent is not None
-        grace = timedelta(seconds=self.timing.grace_s)
+        grace = timedelta(seconds=self.grace_s)
         landed_by = (account.intent_at or attempt.now) + grace
         found = await self.matcher.find_lost_create(attempt, landed_by=landed_by)
         match found.verdict:
@@ -381,11 +366,14 @@ class Reconciler:
         ready = await self.exporter.prepare(attempt)
         if not ready.ok:
             return await self.failures.end_unwritten(attempt, ready)
-        slot = await self._reserve_slot(attempt)
-        outcome = await self._take_lease(attempt)
-        if outcome is not None:
-            return outcome
-        if not (await self._enter_slot(attempt, slot) and self._may_send(attempt)):
+        slot = await self.leases.reserve_slot(attempt)
+        try:
+            await self.leases.take(attempt)
+        except IndexTaken as taken:
+            if taken.is_target:
+                return await self.names.yield_to_holder(attempt, taken.holder)
+            return await self.names.wait_for_holder(attempt, taken.holder)
+        if not (await self.leases.enter_slot(attempt, slot) and self.leases.may_send(attempt)):
             await self.rows.undo_intent(attempt.account, attempt.before)
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
         answer = await self.exporter.send(attempt)
@@ -417,87 +405,6 @@ class Reconciler:
         attempt.moved(closed)
         attempt.before, attempt.plan = closed, decision.plan
         return await self._write(attempt)
-
-    async def _reserve_slot(self, attempt: Attempt) -> datetime | None:
-        """Step 26. Raises RateLimited when it would take more than two seconds: nothing was written yet."""
-        application = attempt.application
-        return await self.limiter.reserve(
-            application.name, application.rate_limit.requests_per_second, first=attempt.first
-        )
-
-    async def _enter_slot(self, attempt: Attempt, slot: datetime | None) -> bool:
-        """Step 28: the request leaves in its slot and at no other time (protocol T12).
-
-        The lease was written while the slot was still to come. If that took longer, another slot is waited for, under
-        the lease; False when there is none within two seconds.
-        """
-        application = attempt.application
-        if await self.limiter.enter(application.name, slot):
-            return True
-        try:
-            await self.limiter.wait_for_slot(
-                application.name, application.rate_limit.requests_per_second, first=attempt.first
-            )
-        except RateLimited:
-            return False
-        return True
-
-    async def _take_lease(self, attempt: Attempt) -> Outcome | None:
-        """Step 27: one conditional write says who is at it and what is about to be sent."""
-        before = self.clock.monotonic()
-        now = self.clock.now()
-        request = LeaseRequest(
-            token=self.new_id(),
-            until=now + timedelta(seconds=self.timing.lease_s),
-            intent=self._intent(attempt),
-            at=now,
-            claim=str(attempt.hit["id"]) if attempt.hit is not None else "",
-        )
-        try:
-            attempt.moved(await self.rows.take_lease(attempt.account, request))
-        except IndexTaken as taken:
-            if taken.is_target:
-                return await self.names.yield_to_holder(attempt, taken.holder)
-            return await self.names.wait_for_holder(attempt, taken.holder)
-        attempt.lease_ends = before + self.timing.lease_s
-        return None
-
-    def _intent(self, attempt: Attempt) -> Intent:
-        """What is about to be sent: the kind, the value it is found under, and every path it may set."""
-        assert attempt.plan is not None
-        plan, account = attempt.plan, attempt.account
-        earlier = account.intent
-        members = plan.members.user_ids if plan.members is not None else ()
-        paths = {*plan.change.set, *(earlier.paths if earlier else ()), *(f"{IN_DOUBT}{each}" for each in members)}
-        kind = {
-            ProvisioningAction.CREATE: IntentKind.CREATE,
-            ProvisioningAction.DELETE: IntentKind.DELETE,
-        }.get(plan.action, IntentKind.PATCH)
-        matching = ""
-        if kind is IntentKind.CREATE or self._renames(attempt):
-            matching = plan.matching_value
-        elif earlier is not None and attempt.reasserts_early:
-            matching = earlier.matching
-        external_id = ""
-        if kind is IntentKind.CREATE:
-            external_id = str({**plan.on_create, **plan.change.set}.get("externalId", ""))
-        elif earlier is not None:
-            external_id = earlier.external_id
-        return Intent(kind=kind, matching=matching, paths=tuple(sorted(paths)), external_id=external_id)
-
-    def _renames(self, attempt: Attempt) -> bool:
-        """Whether the write gives a linked account another matching value than it was sent last."""
-        plan, sent = attempt.plan, attempt.account.sent
-        if plan is None or plan.mapped is None or not plan.mapped.matching or attempt.hit is not None:
-            return False
-        path, value = plan.mapped.matching[0]
-        return path in plan.change.set and (sent is None or sent.get(path) != value)
-
-    def _may_send(self, attempt: Attempt) -> bool:
-        """Step 28: the lease outlasts the request's time-out with a margin."""
-        left = attempt.lease_ends - self.clock.monotonic()
-        spare = self.timing.lease_s - self.timing.vendor_timeout_s - SLOT_WAIT_S
-        return left > self.timing.vendor_timeout_s + min(SEND_MARGIN_S, spare)
 
     async def _put_back(self, message: Message, outcome: Outcome, *, first: bool) -> None:
         await self.queues.send(DurableWrite.PUT_BACK, message, first=first, hidden_s=max(1.0, outcome.hidden_s))
