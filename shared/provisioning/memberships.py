@@ -49,6 +49,7 @@ IN_DOUBT = "member:"
 """Before the user's id in an intent: a request about this membership is on its way."""
 
 _PARALLEL_READS = 16
+_PAGES_DROPPED = 20
 _TRIES = 5
 
 
@@ -240,6 +241,22 @@ class Memberships:
             except StorageConflict:
                 return
             rows = await self._read_changes(account) if len(rows) >= LOOK_AT_ONCE else []
+
+    async def drop_sent(self, account: Account) -> None:
+        """Forget what was sent to a group that was deleted at the vendor.
+
+        What is left, of a very large one or after a crash, is void: it names a group that is no more.
+        """
+        prefix = member_key(account.source_id, "")
+        for _ in range(_PAGES_DROPPED):
+            rows = await self._read_page(account, prefix, count=LOOK_AT_ONCE)
+            gone = [Operation.delete(row.key) for row in rows if row.values.get("of") == account.target_id]
+            if not gone:
+                return
+            try:
+                await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, gone)
+            except StorageConflict:
+                return
 
     async def note_refused(self, attempt: Attempt, user_id: str, answer: Answer) -> None:
         """The vendor refuses this one: it waits on the ladder, alone. The others go on."""

@@ -155,6 +155,8 @@ class Saves:
             target_id=target_id,
         )
         await self.references.forget_notes(attempt.before, self._references_after(attempt))
+        if deleted and leased.kind is ResourceKind.GROUP:
+            await self.memberships.drop_sent(leased)
         if saved.waking and await self.references.wake(saved):
             await self.references.forget_waking(saved)
         await self._enqueue_again(attempt, saved, keeps_doubt=keeps_doubt)

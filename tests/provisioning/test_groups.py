@@ -195,6 +195,7 @@ async def test_a_deleted_group_is_deleted(azurite: str, name_prefix: str) -> Non
 
         assert groups_of(world) == {}
         assert (await group_row(world, team)).state is AccountState.DELETED
+        assert await rows_of(world, "member") == {}
 
 
 @pytest.mark.parametrize(
