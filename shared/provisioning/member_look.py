@@ -78,16 +78,18 @@ class MemberLook:
 
     def member(self, user_id: str, account: Account, is_member: bool | None, *, in_doubt: bool = False) -> Member:
         """Everything that decides one membership."""
+        rows, is_in_flight = self.changes.get(user_id, ()), account.intent is not None
+        was_in_doubt = any(row.values.get("doubt") for row in rows) and not is_in_flight
         return Member(
             user_id=user_id,
             is_member=is_member,
             target_id="" if account.state is AccountState.DELETED else account.target_id,
             is_disabled=account.state is AccountState.DISABLED,
-            is_in_flight=account.intent is not None,
+            is_in_flight=is_in_flight,
             is_leased=account.is_leased(self.now),
             sent_target=self.sent.get(user_id, ""),
-            again=any(row.values.get("again") for row in self.changes.get(user_id, ())),
-            in_doubt=in_doubt,
+            again=any(row.values.get("again") for row in rows),
+            in_doubt=in_doubt or was_in_doubt,
         )
 
     def take(self, members: Iterable[Member], *, emptied: bool = False) -> None:

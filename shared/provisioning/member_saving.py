@@ -20,7 +20,7 @@ from shared.provisioning.failing import Failures
 from shared.provisioning.member_changes import MemberBatch, MemberChange
 from shared.provisioning.member_look import IN_DOUBT_S, user_of
 from shared.provisioning.member_wakeups import MemberWakeups
-from shared.provisioning.memberships import Memberships, removal_columns
+from shared.provisioning.memberships import Memberships, doubtful_members, removal_columns
 from shared.provisioning.planning import EMPTIED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, StepType
 from shared.provisioning.saving import Saves
@@ -109,6 +109,9 @@ class MemberSaves:
             **write_columns(intent=None, intent_at=None, pending=True, attempts=before.attempts + 1),
             **write_columns(error_code=answer.error_code, error=answer.detail),
         }
+        if doubtful_members(before):
+            # What an earlier request did is as unknown as before: it is asserted in smaller requests.
+            await self.memberships.note_doubtful(attempt)
         if len(user_ids) > 1:
             columns["chunk"] = (len(user_ids) + 1) // 2
         else:

@@ -258,6 +258,23 @@ class Memberships:
             except StorageConflict:
                 return
 
+    async def note_doubtful(self, attempt: Attempt) -> None:
+        """Keep in `change:` rows what an intent says that is about to be closed: these were sent, perhaps."""
+        assert attempt.batch is not None
+        account, removed = attempt.account, attempt.batch.change.removed
+        columns = {
+            user_id: {**change_columns(left=user_id in removed), "doubt": True} for user_id in doubtful_members(account)
+        }
+        await self.tables.commit_all(
+            DurableWrite.MEMBERS,
+            ACCOUNTS,
+            account.application,
+            [
+                Operation.merge(change_key(account.source_id, account.wanted, user_id), values)
+                for user_id, values in columns.items()
+            ],
+        )
+
     async def note_refused(self, attempt: Attempt, user_id: str, answer: Answer) -> None:
         """The vendor refuses this one: it waits on the ladder, alone. The others go on."""
         assert attempt.batch is not None
@@ -269,6 +286,7 @@ class Memberships:
             **change_columns(left=user_id in attempt.batch.change.removed),
             "refused": answer.error_code or answer.kind.value,
             "failures": failures,
+            "doubt": any(row.values.get("doubt") for row in known),
             "failed_at": write_instant(failed_at),
             **write_columns(again_at=escrow_until(failures, failed_at=failed_at, now=now) or now + timedelta(days=1)),
         }
