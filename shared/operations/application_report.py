@@ -10,6 +10,7 @@ from datetime import datetime
 from shared.config.applications import Application
 from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
+from shared.provisioning.held_deletions import HeldDeletions
 from shared.provisioning.raise_lists import RaiseLists
 from shared.storage.queues import Queues
 from shared.storage.tables import StorageUnavailable, Tables
@@ -41,10 +42,18 @@ class ApplicationReport:
 
 
 async def report_application(
-    application: Application, *, states: ApplicationStates, tables: Tables, lists: RaiseLists, queues: Queues
+    application: Application,
+    *,
+    states: ApplicationStates,
+    tables: Tables,
+    lists: RaiseLists,
+    queues: Queues,
+    held_deletions: HeldDeletions,
 ) -> ApplicationReport:
     """Count an application's rows (one request per thousand) and lists. Raises StorageUnavailable."""
     state = await states.read_fresh(application.name)
+    # Whoever the sync staged keeps the state they had: only the guard knows that they are held.
+    held = {account.key for account in (await held_deletions.read(application)).accounts}
     # Before the rows: what is taken up in between is counted twice rather than not at all.
     listed = await lists.count(application.name)
     counts: Counter[str] = Counter({AccountState.PENDING: listed})
@@ -56,7 +65,10 @@ async def report_application(
         async for page in pages:
             # A row without a number was never raised: it only says that others refer to it.
             known = [row for row in page if row.values.get("wanted")]
-            counts.update(str(row.values.get("state") or AccountState.PENDING) for row in known)
+            counts.update(
+                AccountState.HELD if row.key in held else str(row.values.get("state") or AccountState.PENDING)
+                for row in known
+            )
             pending += sum(bool(row.values.get("pending")) for row in page)
     return ApplicationReport(
         name=application.name,

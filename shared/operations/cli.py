@@ -110,7 +110,12 @@ def status(as_json: Json = False) -> None:
         await services.tables.create_missing()
         return [
             await report_application(
-                each, states=services.states, tables=services.tables, lists=services.lists, queues=services.queues
+                each,
+                states=services.states,
+                tables=services.tables,
+                lists=services.lists,
+                queues=services.queues,
+                held_deletions=services.held_deletions,
             )
             for each in services.applications.values()
         ]
