@@ -26,16 +26,20 @@ if TYPE_CHECKING:
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.failing import Failures
     from shared.provisioning.guard import GuardKeeper
     from shared.provisioning.held_deletions import HeldDeletions
     from shared.provisioning.housekeeping import Housekeeper
     from shared.provisioning.mapping_source import SourceMapper
+    from shared.provisioning.matching import Matcher
     from shared.provisioning.member_wakeups import MemberWakeups
     from shared.provisioning.memberships import Memberships
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
     from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
+    from shared.provisioning.references import References
+    from shared.provisioning.saving import Saves
     from shared.scim.client import Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
@@ -264,23 +268,21 @@ class Services:
         )
 
     @cached_property
-    def reconciler(self) -> Reconciler:
-        """The consumer."""
-        from shared.provisioning.exporting import Exporter
-        from shared.provisioning.failing import Failures
-        from shared.provisioning.failure_window import FailureWindows
-        from shared.provisioning.leasing import Leases
+    def matcher(self) -> Matcher:
+        """Look-ups of accounts that exist before any link does."""
         from shared.provisioning.listing import Listing
         from shared.provisioning.matching import Matcher
-        from shared.provisioning.member_saving import MemberSaves
-        from shared.provisioning.names import Names
-        from shared.provisioning.reconcile import Reconciler
-        from shared.provisioning.references import References
-        from shared.provisioning.saving import Saves
 
         listing = Listing(tables=self.tables, states=self.states, client_of=self.client_of, clock=self.clock)
-        matcher = Matcher(client_of=self.client_of, rows=self.rows, listing=listing)
-        failures = Failures(
+        return Matcher(client_of=self.client_of, rows=self.rows, listing=listing)
+
+    @cached_property
+    def failures(self) -> Failures:
+        """How attempts end that did not succeed."""
+        from shared.provisioning.failing import Failures
+        from shared.provisioning.failure_window import FailureWindows
+
+        return Failures(
             rows=self.rows,
             states=self.states,
             limiter=self.limiter,
@@ -292,61 +294,80 @@ class Services:
             jitter=random.random,
             grace_s=self.settings.grace_s,
         )
-        names = Names(
+
+    @cached_property
+    def references(self) -> References:
+        """References between accounts."""
+        from shared.provisioning.references import References
+
+        return References(rows=self.rows, tables=self.tables, queues=self.queues, clock=self.clock)
+
+    @cached_property
+    def saves(self) -> Saves:
+        """How attempts end that met no failure."""
+        from shared.provisioning.saving import Saves
+
+        return Saves(
             rows=self.rows,
-            mirror=self.mirror,
-            mapper=self.mapper,
-            matcher=matcher,
-            failures=failures,
-            queues=self.queues,
-        )
-        references = References(rows=self.rows, tables=self.tables, queues=self.queues, clock=self.clock)
-        saves = Saves(
-            rows=self.rows,
-            references=references,
+            references=self.references,
             memberships=self.memberships,
             wakeups=self.wakeups,
-            failures=failures,
+            failures=self.failures,
             queues=self.queues,
             clock=self.clock,
             new_id=new_id,
             jitter=random.random,
             grace_s=self.settings.grace_s,
         )
-        member_saves = MemberSaves(
-            rows=self.rows,
-            memberships=self.memberships,
-            wakeups=self.wakeups,
-            saves=saves,
-            failures=failures,
-            queues=self.queues,
-            clock=self.clock,
-            new_id=new_id,
-        )
-        leases = Leases(
-            rows=self.rows,
-            limiter=self.limiter,
-            clock=self.clock,
-            new_id=new_id,
-            lease_s=self.settings.lease_s,
-            vendor_timeout_s=self.settings.vendor_timeout_s,
-        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """The consumer."""
+        from shared.provisioning.exporting import Exporter
+        from shared.provisioning.leasing import Leases
+        from shared.provisioning.member_saving import MemberSaves
+        from shared.provisioning.names import Names
+        from shared.provisioning.reconcile import Reconciler
+
         return Reconciler(
             applications=self.applications,
             rows=self.rows,
             mirror=self.mirror,
             states=self.states,
             limiter=self.limiter,
-            leases=leases,
+            leases=Leases(
+                rows=self.rows,
+                limiter=self.limiter,
+                clock=self.clock,
+                new_id=new_id,
+                lease_s=self.settings.lease_s,
+                vendor_timeout_s=self.settings.vendor_timeout_s,
+            ),
             mapper=self.mapper,
-            matcher=matcher,
+            matcher=self.matcher,
             exporter=Exporter(self.client_of),
-            failures=failures,
-            names=names,
-            references=references,
+            failures=self.failures,
+            names=Names(
+                rows=self.rows,
+                mirror=self.mirror,
+                mapper=self.mapper,
+                matcher=self.matcher,
+                failures=self.failures,
+                queues=self.queues,
+            ),
+            references=self.references,
             memberships=self.memberships,
-            saves=saves,
-            member_saves=member_saves,
+            saves=self.saves,
+            member_saves=MemberSaves(
+                rows=self.rows,
+                memberships=self.memberships,
+                wakeups=self.wakeups,
+                saves=self.saves,
+                failures=self.failures,
+                queues=self.queues,
+                clock=self.clock,
+                new_id=new_id,
+            ),
             queues=self.queues,
             clock=self.clock,
             jitter=random.random,
