@@ -22,7 +22,7 @@ from shared.provisioning.failure_window import FailureWindows
 from shared.provisioning.matching import Found, Verdict
 from shared.provisioning.planning import CONTENT_REFUSED, ProvisioningAction
 from shared.provisioning.provisioning_log import LogStatus
-from shared.provisioning.retrying import LATER_MESSAGE_LIMIT_S, escrow_until, later_delay_s
+from shared.provisioning.retrying import ESCROW_LADDER, LATER_MESSAGE_LIMIT_S, escrow_until, later_delay_s
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
@@ -212,11 +212,15 @@ class Failures:
         return Outcome(kind=OutcomeKind.DONE, reason="create_off", action=ProvisioningAction.SKIP)
 
     async def _wait_for_group(self, attempt: Attempt) -> Outcome:
-        """A person makes the group at the vendor: looked for again on the ladder, without counting as a failure."""
+        """A person makes the group at the vendor, sooner or later: looked for again on the ladder, then daily.
+
+        It does not count as a failure.
+        """
         before, now = attempt.before, self.clock.now()
         goes_on = before.tried == before.wanted and before.failed_at is not None
         failed_at = before.failed_at if goes_on and before.failed_at else now
-        next_at = escrow_until(before.attempts + 1 if goes_on else 1, failed_at=failed_at, now=now)
+        tries = before.attempts + 1 if goes_on else 1
+        next_at = escrow_until(tries, failed_at=failed_at, now=now) or now + ESCROW_LADDER[-1]
         text = "create_group_at_vendor"
         columns = {
             **failure_columns(before, code=OwnCode.GROUP_MISSING, text=text, next_attempt_at=next_at, now=now),

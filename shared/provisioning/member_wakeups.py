@@ -1,9 +1,10 @@
 """Who is told that something decides a membership anew, so that no late member is forgotten (protocol T7).
 
-A user's consumer marks the user's memberships after the intent of the write that gives the link, and before the save of
-it. A group that decides a membership while the user's intent is open keeps the mark and decides again. So either the
-group sees the link, or the mark is written after the group looked. A group that is at work is not raised: it looks for
-new marks once more after the save that leaves nothing pending, and housekeeping raises groups whose marks nobody saw.
+A mark is a `change:` row. A user's consumer marks the user's memberships after the intent of the write that gives the
+link, and before the save of it. A group that decides a membership while the user's intent is open keeps the mark and
+decides again. So either the group sees the link, or the mark is written after the group looked. A group that is at work
+is not raised: it looks for new marks once more after the save that leaves nothing pending, and housekeeping raises
+groups whose marks nobody saw.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from shared.provisioning.attempt import Attempt
 from shared.provisioning.member_look import GATHER_S, change_columns
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, StorageConflict, Tables
+from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
 
+_PARALLEL = 8
 _TRIES = 5
 
 
@@ -59,8 +61,9 @@ class MemberWakeups:
         number = f"{account.wanted}-{account.lease_token[:12]}"
         marks = [Operation.merge(change_key(group_id, number, account.source_id), columns) for group_id in group_ids]
         await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, account.application, marks)
-        for group_id in group_ids:
-            await self.wake(account.application, group_id, for_news=True)
+        for at in range(0, len(group_ids), _PARALLEL):
+            batch = group_ids[at : at + _PARALLEL]
+            await gather_all([self.wake(account.application, group_id, for_news=True) for group_id in batch])
 
     async def wake(self, app: str, group_id: str, *, for_news: bool = False) -> None:
         """Raise a group that is not raised already. Idempotent.

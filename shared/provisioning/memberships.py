@@ -34,7 +34,7 @@ from shared.provisioning.attempt import Attempt
 from shared.provisioning.member_changes import Member, loses_many
 from shared.provisioning.member_look import MemberLook, change_columns, instant_of, user_of
 from shared.provisioning.planning import Plan, ProvisioningAction
-from shared.provisioning.retrying import escrow_until
+from shared.provisioning.retrying import ESCROW_LADDER, escrow_until
 from shared.scim.answers import Answer
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
@@ -239,6 +239,7 @@ class Memberships:
             try:
                 await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, dropped)
             except StorageConflict:
+                # Another consumer of the group is at it; what is left wakes the group again.
                 return
             rows = await self._read_changes(account) if len(rows) >= LOOK_AT_ONCE else []
 
@@ -256,6 +257,7 @@ class Memberships:
             try:
                 await self.tables.commit_all(DurableWrite.MEMBERS, ACCOUNTS, account.application, gone)
             except StorageConflict:
+                # Somebody else removed some; what is left is void.
                 return
 
     async def note_doubtful(self, attempt: Attempt) -> None:
@@ -288,7 +290,7 @@ class Memberships:
             "failures": failures,
             "doubt": any(row.values.get("doubt") for row in known),
             "failed_at": write_instant(failed_at),
-            **write_columns(again_at=escrow_until(failures, failed_at=failed_at, now=now) or now + timedelta(days=1)),
+            **write_columns(again_at=escrow_until(failures, failed_at=failed_at, now=now) or now + ESCROW_LADDER[-1]),
         }
         key = change_key(account.source_id, account.wanted, user_id)
         operations = [Operation.delete(row.key) for row in known if row.key != key]

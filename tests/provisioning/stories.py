@@ -496,6 +496,23 @@ def tame(services: Services) -> None:
     reconciler.jitter = reconciler.failures.jitter = reconciler.saves.jitter = lambda: 0.5
 
 
+async def raised_while_sending(stage: Stage, change: Callable[[], None]) -> None:
+    """A consumer is at the vendor while the directory changes and the puller raises the row."""
+    reconciler = stage.world.services.reconciler
+    exporter = reconciler.exporter
+    send = exporter.send
+
+    async def slow_send(attempt):
+        answer = await send(attempt)
+        exporter.send = send
+        change()
+        await stage.world.services.puller.pull()
+        return answer
+
+    exporter.send = slow_send
+    await stage.deliver_one()
+
+
 def reservation_of(user_name: str) -> str:
     """The row that reserves a user name."""
     return match_key(ResourceKind.USER, user_name)

@@ -11,7 +11,7 @@ from shared.provisioning.guard import Release, Verdict
 from shared.storage.durable_writes import DurableWrite, Observer
 from shared.storage.tables import Operation, StorageConflict
 from tests.provisioning.group_stories import GROUP_STORIES
-from tests.provisioning.stories import APP, Scenery, Stage, message_about
+from tests.provisioning.stories import APP, Scenery, Stage, message_about, raised_while_sending
 from tests.simulation.vendors.options import FilterMode, VendorOptions
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -40,23 +40,6 @@ async def update_while_updating(stage: Stage) -> None:
     stage.tenant.update(user_id, jobTitle="Astronaut")
     await stage.sync()
     await raised_while_sending(stage, lambda: stage.tenant.update(user_id, jobTitle="Cosmonaut"))
-
-
-async def raised_while_sending(stage: Stage, change: Callable[[], None]) -> None:
-    """A consumer is at the vendor while the directory changes and the puller raises the row."""
-    reconciler = stage.world.services.reconciler
-    exporter = reconciler.exporter
-    send = exporter.send
-
-    async def slow_send(attempt):
-        answer = await send(attempt)
-        exporter.send = send
-        change()
-        await stage.world.services.puller.pull()
-        return answer
-
-    exporter.send = slow_send
-    await stage.deliver_one()
 
 
 async def disable(stage: Stage) -> None:

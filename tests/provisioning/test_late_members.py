@@ -104,42 +104,47 @@ async def rest_without_housekeeping(stage: Stage) -> None:
         await stage.pass_time(10.0)
 
 
-def before(owner: object, method: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
-    """Let something happen between two steps of an attempt, once."""
-    original = getattr(owner, method)
-
-    async def interrupted(*arguments, **options):
-        setattr(type(owner), method, unbound)
-        await meanwhile()
-        return await original(*arguments, **options)
-
-    unbound = getattr(type(owner), method)
-    setattr(type(owner), method, lambda _self, *arguments, **options: interrupted(*arguments, **options))
+Before = Callable[[object, str, Callable[[], Awaitable[None]]], None]
 
 
-async def test_a_group_that_looks_while_the_account_is_made_looks_again(azurite: str) -> None:
+@pytest.fixture
+def before(monkeypatch: pytest.MonkeyPatch) -> Before:
+    """Lets something happen between two steps of an attempt, once."""
+
+    def arrange(owner: object, method: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        original, happened = getattr(type(owner), method), False
+
+        async def interrupted(this, *arguments, **options):
+            nonlocal happened
+            if this is owner and not happened:
+                happened = True
+                await meanwhile()
+            return await original(this, *arguments, **options)
+
+        monkeypatch.setattr(type(owner), method, interrupted)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "second"),
+    [("late", "save_leased", "group"), ("group", "save_nothing", "late")],
+    ids=["the group looks while the account is made", "the account is made while the group is at work"],
+)
+async def test_whoever_is_second_sees_what_the_first_one_did(
+    first: str, step: str, second: str, azurite: str, before: Before
+) -> None:
     async with open_stage(azurite, GROUPS) as stage:
-        group, late = await member_on_the_way(stage)
-        before(stage.world.services.rows, "save_leased", lambda: handle(stage, group))
+        ids = dict(zip(("group", "late"), await member_on_the_way(stage), strict=True))
+        before(stage.world.services.rows, step, lambda: handle(stage, ids[second]))
 
-        await stage.handle(take(stage, late))
+        await stage.handle(take(stage, ids[first]))
         await rest_without_housekeeping(stage)
 
         assert await stage.findings() == []
 
 
-async def test_a_group_at_work_sees_who_was_marked_meanwhile(azurite: str) -> None:
-    async with open_stage(azurite, GROUPS) as stage:
-        group, late = await member_on_the_way(stage)
-        before(stage.world.services.rows, "save_nothing", lambda: handle(stage, late))
-
-        await stage.handle(take(stage, group))
-        await rest_without_housekeeping(stage)
-
-        assert await stage.findings() == []
-
-
-async def test_a_mark_that_was_not_read_is_not_removed(azurite: str) -> None:
+async def test_a_mark_that_was_not_read_is_not_removed(azurite: str, before: Before) -> None:
     async with open_stage(azurite, GROUPS) as stage:
         late = stage.hire(assigned=False)
         group = await stage.provisioned_group(await stage.provisioned())
@@ -154,7 +159,9 @@ async def test_a_mark_that_was_not_read_is_not_removed(azurite: str) -> None:
         assert await stage.findings() == []
 
 
-async def test_a_group_that_dies_before_its_second_look_is_made_up_for_by_housekeeping(azurite: str) -> None:
+async def test_a_group_that_dies_before_its_second_look_is_made_up_for_by_housekeeping(
+    azurite: str, before: Before
+) -> None:
     async with open_stage(azurite, GROUPS) as stage:
         group, late = await member_on_the_way(stage)
         stage.observer = Killer(Point(write=DurableWrite.SAVE_NOTHING, occurrence=1, moment=Moment.AFTER))
@@ -177,13 +184,13 @@ async def test_a_late_member_costs_one_further_request(azurite: str) -> None:
         stage.tenant.add_member(group, late)
         await stage.sync()
         await stage.settle()
-        before = len(stage.acme.journal)
+        requests_before = len(stage.acme.journal)
 
         stage.tenant.enable(late)
         stage.assign(late)
         await stage.sync()
         await stage.settle()
 
-        requests = [(entry.method, entry.path.split("/")[-2]) for entry in list(stage.acme.journal)[before:]]
+        requests = [(entry.method, entry.path.split("/")[-2]) for entry in list(stage.acme.journal)[requests_before:]]
         assert [method for method, where in requests if where == "Groups"] == ["PATCH"]
         assert await stage.findings() == []

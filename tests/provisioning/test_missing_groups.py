@@ -44,3 +44,22 @@ async def test_changes_of_a_group_that_nobody_made_do_not_pile_up(azurite: str, 
         assert left == {}
         assert groups_of(world) == expected_groups(world)
         assert await rows_of(world, "change") == {}
+
+
+async def test_a_group_that_is_made_after_months_is_still_found(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, more=ONLY_FILLED) as world:
+        team = world.tenant.create_group("Team", members=people(world, 3))
+        assign(world, team)
+        await calm(world)
+        for _ in range(40):
+            world.clock.advance(24 * 3600)
+            await world.services.housekeeper.keep_house()
+            await world.deliver()
+        looked = requests_about_groups(world)["GET"]
+        world.vendors[APP].seed([{"displayName": "Team"}], resource_type="Group")
+
+        world.clock.advance(24 * 3600)
+        await world.settle()
+
+        assert looked <= 45
+        assert len(groups_of(world)["Team"]) == 3
