@@ -23,6 +23,7 @@ from shared.provisioning.accounts import (
     account_key,
     match_key,
     read_account,
+    released_number,
     target_key,
     write_columns,
 )
@@ -177,6 +178,24 @@ class AccountRows:
             await self._tables.commit(DurableWrite.UNDO_INTENT, ACCOUNTS, leased.application, operations)
         except StorageConflict:
             return
+
+    async def wake(self, account: Account, *, now: datetime, rechecks: bool = False, unstages: bool = False) -> None:
+        """Raise a row because of another row's change. Raises RowMoved.
+
+        `rechecks`: what the row refers to is read again; `unstages`: the plan that waits for the guard is made anew.
+        """
+        # Under the row's ETag its own number, last field one up, is new for it.
+        number = released_number(account.wanted)
+        columns = write_columns(wanted=number, pending=True, queued_at=now)
+        if rechecks:
+            columns["recheck"] = number
+        if unstages:
+            columns["staged"] = ""
+        raised = Operation.merge(account.key, columns, etag=account.etag)
+        try:
+            await self._tables.commit(DurableWrite.WAKE, ACCOUNTS, account.application, [raised])
+        except StorageConflict:
+            raise RowMoved from None
 
     async def save_nothing(
         self,

@@ -217,10 +217,8 @@ class Failures:
         It does not count as a failure.
         """
         before, now = attempt.before, self.clock.now()
-        goes_on = before.tried == before.wanted and before.failed_at is not None
-        failed_at = before.failed_at if goes_on and before.failed_at else now
-        tries = before.attempts + 1 if goes_on else 1
-        next_at = escrow_until(tries, failed_at=failed_at, now=now) or now + ESCROW_LADDER[-1]
+        _, next_at = _next_on_ladder(before, now)
+        next_at = next_at or now + ESCROW_LADDER[-1]
         text = "create_group_at_vendor"
         columns = {
             **failure_columns(before, code=OwnCode.GROUP_MISSING, text=text, next_attempt_at=next_at, now=now),
@@ -364,10 +362,7 @@ class Failures:
     ) -> Outcome:
         """Exit *escrow* (step 35): the row says why; the sweep retries it on the ladder, a new change at once."""
         before, now = attempt.before, self.clock.now()
-        goes_on = before.tried == before.wanted and before.failed_at is not None
-        failed_at = before.failed_at if goes_on and before.failed_at else now
-        failures = before.attempts + 1 if goes_on else 1
-        next_at = escrow_until(failures, failed_at=failed_at, now=now)
+        failures, next_at = _next_on_ladder(before, now)
         columns = {
             **write_columns(**NOTHING_FAILED),
             **failure_columns(before, code=code, text=text[:1000], next_attempt_at=next_at, now=now),
@@ -435,3 +430,11 @@ class Failures:
 
     def _ms(self, attempt: Attempt) -> int:
         return round((self.clock.monotonic() - attempt.started) * 1000)
+
+
+def _next_on_ladder(account: Account, now: datetime) -> tuple[int, datetime | None]:
+    """How often what is wanted has failed, this time included, and when it is tried again; None: given up."""
+    goes_on = account.tried == account.wanted and account.failed_at is not None
+    failed_at = account.failed_at if goes_on and account.failed_at else now
+    failures = account.attempts + 1 if goes_on else 1
+    return failures, escrow_until(failures, failed_at=failed_at, now=now)

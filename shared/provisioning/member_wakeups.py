@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from shared.clock import Clock
 from shared.config.provisioning_file import ScopeMode
 from shared.directory.mirror import Mirror
-from shared.provisioning.account_rows import AccountRows
+from shared.provisioning.account_rows import AccountRows, RowMoved
 from shared.provisioning.accounts import (
     ACCOUNTS,
     Account,
     ResourceKind,
     change_key,
-    released_number,
-    write_columns,
 )
 from shared.provisioning.attempt import Attempt
 from shared.provisioning.member_look import GATHER_S, change_columns
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
+from shared.storage.tables import Operation, Tables, gather_all
 
 _PARALLEL = 8
 _TRIES = 5
@@ -76,13 +74,9 @@ class MemberWakeups:
             is_waiting = group.is_held() or (group.tried == group.wanted and group.next_attempt_at is not None)
             if not group.wanted or (group.pending and not (for_news and is_waiting)):
                 return
-            # Under the row's ETag its own number, last field one up, is new for it.
-            number = released_number(group.wanted)
-            columns = write_columns(wanted=number, pending=True, queued_at=self.clock.now(), staged=None)
-            raised = Operation.merge(group.key, columns, etag=group.etag)
             try:
-                await self.tables.commit(DurableWrite.WAKE, ACCOUNTS, app, [raised])
-            except StorageConflict:
+                await self.rows.wake(group, now=self.clock.now(), unstages=True)
+            except RowMoved:
                 continue
             message = Message(app=app, kind=ResourceKind.GROUP, id=group_id)
             await self.queues.send(DurableWrite.WAKE_ENQUEUE, message, hidden_s=GATHER_S)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.clock import Clock
-from shared.provisioning.account_rows import AccountRows
+from shared.provisioning.account_rows import AccountRows, RowMoved
 from shared.provisioning.accounts import (
     ACCOUNTS,
     Account,
@@ -21,8 +21,6 @@ from shared.provisioning.accounts import (
     ResourceKind,
     account_key,
     refers_key,
-    released_number,
-    write_columns,
 )
 from shared.provisioning.attempt import Attempt
 from shared.rules.mapping import MappedAccount
@@ -122,13 +120,9 @@ class References:
             if not waiting.etag or not waiting.wanted or waiting.is_held() or is_told:
                 # Who is held looks again anyway, should they come back.
                 return True
-            # Under the row's ETag its own number, last field one up, is new for it.
-            number = released_number(waiting.wanted)
-            columns = write_columns(wanted=number, pending=True, queued_at=self.clock.now(), recheck=number)
-            raised = Operation.merge(waiting.key, columns, etag=waiting.etag)
             try:
-                await self.tables.commit(DurableWrite.WAKE, ACCOUNTS, linked.application, [raised])
-            except StorageConflict:
+                await self.rows.wake(waiting, now=self.clock.now(), rechecks=True)
+            except RowMoved:
                 continue
             message = Message(app=linked.application, kind=waiting.kind, id=waiting.source_id)
             await self.queues.send(DurableWrite.WAKE_ENQUEUE, message)
