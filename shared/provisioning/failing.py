@@ -99,7 +99,7 @@ class Failures:
         assert account.intent_at is not None
         again_at = account.intent_at + timedelta(seconds=self.grace_s)
         leaves = attempt.plan is not None and attempt.plan.is_destructive
-        self.windows.note(account.application, ok=False, now=self.clock.now())
+        tripped = self.windows.note(account.application, ok=False, now=self.clock.now())
         saved = await self.rows.save_leased(
             DurableWrite.SAVE_IN_DOUBT,
             account,
@@ -116,6 +116,8 @@ class Failures:
             seen=attempt.seen,
             closes_intent=False,
         )
+        if tripped:
+            await self.states.impose_quarantine(account.application, TOO_MANY_FAILURES, answer.error_code)
         wait_s = max(1.0, (again_at - self.clock.now()).total_seconds()) + self.jitter()
         if leaves:
             # Asserted again soon (step 19), slower each time; everybody else waits for grace.
