@@ -1,6 +1,7 @@
-"""A process that composes the product, does one thing, and is killed by SIGKILL at a durable write on the way.
+"""A process that composes the product, does one thing, and may be killed by SIGKILL at a durable write on the way.
 
-Started by `test_crash_sweep.py` with its task as JSON on the command line; what it sends it appends to a file.
+Started by tests with its task as JSON on the command line; what it sends it appends to a file. One that `waits` says
+when it is ready, and begins when it is told to: so several begin at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from shared.composition import load_services
+from shared.composition import Services, load_services
 from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.queues import Message
 from tests.world import HandClock
@@ -41,6 +42,16 @@ class FileQueues:
         """Nothing to close."""
 
 
+async def _wait_for_the_others(services: Services) -> None:
+    """With every module loaded and storage connected, so that what follows takes all of them equally long."""
+    for application in services.applications.enabled:
+        await services.states.read(application.name)
+        assert services.reconciler is not None
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)
+
+
 async def _work(task: dict[str, Any]) -> None:
     def kill(write: DurableWrite, moment: Moment) -> None:
         if (write.name, moment.value) == (task["write"], task["moment"]):
@@ -50,6 +61,8 @@ async def _work(task: dict[str, Any]) -> None:
     clock.advance(task["elapsed"])
     services = load_services(task["environment"], clock=clock, observer=kill, table_prefix=task["prefix"])
     services.__dict__["queues"] = FileQueues(task["sent"])
+    if task.get("waits"):
+        await _wait_for_the_others(services)
     if task["message"]:
         await services.reconciler.provision(Message.decode(task["message"]), first=False)
     else:

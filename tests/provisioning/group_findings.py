@@ -11,8 +11,6 @@ from tests.simulation.graph.changes import Kind
 if TYPE_CHECKING:
     from tests.provisioning.stories import Stage
 
-APP = "acme"
-
 
 class GroupFindings:
     """Compares the vendor's groups, and our rows about them, with the tenant."""
@@ -24,12 +22,12 @@ class GroupFindings:
     async def all(self, accounts: Mapping[str, Account]) -> list[str]:
         """Everything that is not as it must be. `accounts`: the rows of people by their ids."""
         stage = self._stage
-        if not stage.groups:
+        if not stage.groups or stage.application.groups is None:
             return []
         rows = stage.world.services.rows
         found: list[str] = []
         for group_id in stage.groups:
-            row = await rows.read(APP, ResourceKind.GROUP, group_id)
+            row = await rows.read(stage.app, ResourceKind.GROUP, group_id)
             sent = await self._sent(group_id)
             found += [f"group {group_id[:8]}: {text}" for text in self._of_one(group_id, row, accounts, sent)]
         changes = await self._keys("change:")
@@ -75,10 +73,12 @@ class GroupFindings:
 
     async def _sent(self, group_id: str) -> dict[str, str]:
         rows = await self._stage.world.services.tables.read_range(
-            ACCOUNTS, APP, first=member_key(group_id, ""), before=member_key(group_id, "")[:-1] + ";"
+            ACCOUNTS, self._stage.app, first=member_key(group_id, ""), before=member_key(group_id, "")[:-1] + ";"
         )
         return {row.key: str(row.values["target"]) for row in rows}
 
     async def _keys(self, prefix: str) -> list[Any]:
-        rows = await self._stage.world.services.tables.read_range(ACCOUNTS, APP, first=prefix, before=prefix[:-1] + ";")
+        rows = await self._stage.world.services.tables.read_range(
+            ACCOUNTS, self._stage.app, first=prefix, before=prefix[:-1] + ";"
+        )
         return [row.key for row in rows]

@@ -16,8 +16,10 @@ from shared.composition import Services
 from shared.storage.durable_writes import DurableWrite, unobserved
 from shared.storage.queues import Message
 from shared.storage.tables import Operation, Row
+from tests.provisioning.crash_points import Killed
 from tests.provisioning.memory_tables import MemoryTables, Store
-from tests.provisioning.stories import Killed, Stage, tame
+from tests.provisioning.stories import Stage, tame
+from tests.provisioning.vendor_calls import ReadResponse
 from tests.world import HandQueues
 
 Work = Callable[[Services], Awaitable[Any]]
@@ -160,7 +162,7 @@ class Loom:
                     await response.aread()
                 finally:
                     self.requests -= 1
-                return _Read(response)
+                return ReadResponse(response)
 
             client.send = counted
             return client
@@ -197,22 +199,6 @@ class Loom:
             if not await self.step():
                 return
         raise AssertionError("the actors do not come to an end")
-
-
-class _Read:
-    """A response whose body is here already."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-        self.status_code = response.status_code
-        self.headers = response.headers
-
-    async def aiter_raw(self) -> AsyncIterator[bytes]:
-        """The body, in one piece."""
-        yield self._response.content
-
-    async def aclose(self) -> None:
-        """Closed already."""
 
 
 def _count_reads(graph: Any, loom: Loom) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
@@ -34,13 +33,15 @@ from shared.provisioning.attempt import Outcome
 from shared.rules.expressions import EvaluationContext
 from shared.rules.mapping import MappedAccount, compile_mappings, map_account
 from shared.scim.patching import read_attribute
-from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
+from shared.storage.durable_writes import Observer, unobserved
 from shared.storage.queues import Message
 from shared.storage.tables import StorageUnavailable
+from tests.provisioning.crash_points import Killed
 from tests.provisioning.group_findings import GroupFindings
 from tests.provisioning.memory_tables import MemoryTables, Store
+from tests.provisioning.vendor_calls import observe_vendor_calls
 from tests.simulation.tenant import Tenant
-from tests.simulation.vendors import AcmeSimulator
+from tests.simulation.vendors import AcmeSimulator, VendorSimulator
 from tests.simulation.vendors.options import ExternalId, VendorOptions
 from tests.world import HandClock, Queued, World, minimal_configuration, open_world
 
@@ -49,69 +50,6 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 TICK_S = 60.0
 TICKS = 40
 ROUNDS = 60
-
-
-class Killed(BaseException):
-    """The process died here. No code catches it, as no code survives a power cut."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A place where a process can die: before or after the k-th time a durable write happens."""
-
-    write: DurableWrite
-    occurrence: int
-    moment: Moment
-
-    def __str__(self) -> str:
-        return f"{self.moment} {self.write.name} #{self.occurrence}"
-
-
-class Witness:
-    """An observer that writes down every point of a run."""
-
-    def __init__(self, fingerprint: Callable[[], object] = lambda: None) -> None:
-        self.points: list[tuple[Point, object]] = []
-        self._counts: Counter[tuple[DurableWrite, Moment]] = Counter()
-        self._fingerprint = fingerprint
-
-    def __call__(self, write: DurableWrite, moment: Moment) -> None:
-        self._counts[write, moment] += 1
-        point = Point(write=write, occurrence=self._counts[write, moment], moment=moment)
-        self.points.append((point, self._fingerprint()))
-
-    def reached(self) -> set[DurableWrite]:
-        """The writes that happened."""
-        return {point.write for point, _ in self.points}
-
-    def distinct(self) -> list[Point]:
-        """The points with different consequences: dying after one write is dying before the next, unless something
-        outside (a request, a message, time) lies between them."""
-        chosen: list[Point] = []
-        for at, (point, mark) in enumerate(self.points):
-            earlier, earlier_mark = self.points[at - 1] if at else (None, None)
-            follows = earlier is not None and earlier.moment is Moment.AFTER and point.moment is Moment.BEFORE
-            if not (follows and earlier_mark == mark):
-                chosen.append(point)
-        return chosen
-
-
-class Killer:
-    """An observer that dies at one point, and whose process does nothing any more afterwards."""
-
-    def __init__(self, point: Point) -> None:
-        self.point = point
-        self.seen = 0
-        self.dead = False
-
-    def __call__(self, write: DurableWrite, moment: Moment) -> None:
-        if self.dead:
-            raise Killed
-        if (write, moment) == (self.point.write, self.point.moment):
-            self.seen += 1
-            if self.seen == self.point.occurrence:
-                self.dead = True
-                raise Killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +70,18 @@ class Stage:
 
     world: World
     tenant: Tenant
-    acme: AcmeSimulator
+    acme: VendorSimulator
     service_principal: str
     role: str
+    app: str = APP
     store: Store | None = None
     """Tables in memory; None: in Azurite."""
     observer: Observer | None = None
     """What `begin` switches on."""
     prepare: Callable[[Stage], None] = lambda _: None
     """Called for every new process: puts doubles in place."""
+    respawn: Callable[[], Observer] = lambda: unobserved
+    """The observer of the process that follows one that died."""
     redelivery_s: float = 0.0
     """When the platform delivers the message of a process that died."""
     deaths: int = 0
@@ -168,6 +109,8 @@ class Stage:
         if self.store is not None:
             self.world.services.__dict__["tables"] = MemoryTables(self.store, observer=observer)
         tame(self.world.services)
+        if observer is not unobserved:
+            observe_vendor_calls(self.world.services, observer)
         self.prepare(self)
 
     def begin(self) -> None:
@@ -189,7 +132,7 @@ class Stage:
             return await action()
         except Killed:
             self.deaths += 1
-            self.start()
+            self.start(self.respawn())
         except StorageUnavailable:
             pass
         return None
@@ -341,7 +284,7 @@ class Stage:
     @property
     def application(self) -> Application:
         """The application's configuration."""
-        return self.world.services.applications[APP]
+        return self.world.services.applications[self.app]
 
     def mapped(self, user_id: str) -> MappedAccount:
         """What the profile makes of the tenant's own view of somebody."""
@@ -361,11 +304,11 @@ class Stage:
 
     async def account(self, user_id: str) -> Account:
         """Somebody's row."""
-        return await self.world.account(APP, user_id)
+        return await self.world.account(self.app, user_id)
 
     async def keys(self, prefix: str) -> dict[str, str]:
         """Index rows of a kind: key -> the account row they point to."""
-        rows = await self.world.services.tables.read_range(ACCOUNTS, APP, first=f"{prefix}:", before=f"{prefix};")
+        rows = await self.world.services.tables.read_range(ACCOUNTS, self.app, first=f"{prefix}:", before=f"{prefix};")
         return {row.key: str(row.values.get("account", "")) for row in rows}
 
     async def findings(self, *, settled: bool = True, excused: AbstractSet[str] = frozenset()) -> list[str]:
@@ -400,9 +343,9 @@ class Stage:
         return f"{found.get('userName')} externalId={found.get('externalId')} active={found.get('active')}"
 
     async def _accounts(self) -> dict[str, Account]:
-        rows = await self.world.services.tables.read_range(ACCOUNTS, APP, first="user:", before="user;")
+        rows = await self.world.services.tables.read_range(ACCOUNTS, self.app, first="user:", before="user;")
         accounts = (
-            read_account(row, application=APP, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:"))
+            read_account(row, application=self.app, kind=ResourceKind.USER, source_id=row.key.removeprefix("user:"))
             for row in rows
         )
         return {account.source_id: account for account in accounts}

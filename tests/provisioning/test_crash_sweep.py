@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from shared.storage.durable_writes import DurableWrite, Moment
-from tests.provisioning.stories import Killer, Stage, Witness, open_stage
+from tests.provisioning.crash_points import Killer, Witness
+from tests.provisioning.stories import Stage, open_stage
 from tests.provisioning.story_book import STORIES, run
 
 ROOT = Path(__file__).resolve().parents[2]

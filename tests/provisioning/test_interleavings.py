@@ -11,8 +11,9 @@ import pytest
 
 from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.tables import StorageUnavailable
+from tests.provisioning.crash_points import Killer, Point
 from tests.provisioning.loom import Actor, Loom
-from tests.provisioning.stories import Killer, Point, Scenery, Stage, open_stage
+from tests.provisioning.stories import Scenery, Stage, open_stage
 from tests.simulation.vendors.options import ExternalId, VendorOptions
 from tests.world import Queued
 

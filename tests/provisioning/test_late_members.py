@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.storage.durable_writes import DurableWrite, Moment, unobserved
+from tests.provisioning.crash_points import Killer, Point
 from tests.provisioning.group_findings import GroupFindings
 from tests.provisioning.loom import Loom
 from tests.provisioning.memory_tables import MemoryTables
-from tests.provisioning.stories import Killer, Point, Scenery, Stage, open_stage, tame
+from tests.provisioning.stories import Scenery, Stage, open_stage, tame
 from tests.world import Queued
 
 RUNS = int(os.environ.get("INTERLEAVINGS", "12"))
