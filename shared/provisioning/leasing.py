@@ -82,12 +82,13 @@ class Leases:
 
 
 def _intent(attempt: Attempt) -> Intent:
-    """What is about to be sent: the kind, the value it is found under, and every path it may set."""
+    """What is about to be sent: the kind, the value it is found under, and every path it may set or clear."""
     assert attempt.plan is not None
     plan, account = attempt.plan, attempt.account
     earlier = account.intent
     members = plan.members.user_ids if plan.members is not None else ()
-    paths = {*plan.change.set, *(earlier.paths if earlier else ()), *(f"{IN_DOUBT}{each}" for each in members)}
+    paths = {*plan.change.set, *plan.change.removed, *(f"{IN_DOUBT}{each}" for each in members)}
+    paths |= set(earlier.paths if earlier else ())
     kind = {
         ProvisioningAction.CREATE: IntentKind.CREATE,
         ProvisioningAction.DELETE: IntentKind.DELETE,

@@ -15,11 +15,11 @@ and the whole mapped state is asserted (protocol step 22).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from shared.config.applications import Application
-from shared.config.profile import ResourceProfile
+from shared.config.profile import AttributeType, ResourceProfile
 from shared.config.provisioning_file import Deprovision, GroupDeprovision
 from shared.provisioning.accounts import Account, ResourceKind
 from shared.provisioning.member_changes import MemberChange
@@ -28,6 +28,7 @@ from shared.rules.attribute_paths import JSON, Attributes
 from shared.rules.mapping import MappedAccount
 from shared.scim.error_catalogue import ErrorCode
 from shared.scim.patching import Difference, diff
+from shared.scim.resources import is_absent, read_attribute
 
 
 class ProvisioningAction(StrEnum):
@@ -123,6 +124,26 @@ def _plan_create(resource: ResourceProfile, mapped: MappedAccount) -> Plan:
         on_create=mapped.on_create,
         mapped=mapped,
     )
+
+
+def plan_adoption(plan: Plan, resource: ResourceProfile, hit: Mapping[str, JSON]) -> Plan:
+    """The create turned into the update of an account that was there before.
+
+    What the mappings say is empty and the account holds is taken away: nothing sent later would, because nobody would
+    know of it. Awaited references are left as they are, and so are memberships, which are written on their own.
+    """
+    assert plan.mapped is not None
+    mapped = plan.mapped
+    silent = {*(plan.state or {}), *mapped.kept, *mapped.add_only, *mapped.references}
+    targets = {mapping.target for mapping in resource.mappings if not _is_membership(resource, mapping.target)}
+    stale = tuple(path for path in sorted(targets - silent) if not is_absent(read_attribute(hit, path)))
+    change = Difference(set=plan.change.set, removed=stale)
+    return replace(plan, action=ProvisioningAction.UPDATE, reason="matched", change=change, asserts=True)
+
+
+def _is_membership(resource: ResourceProfile, path: str) -> bool:
+    attribute = resource.attribute(path)
+    return attribute is not None and attribute.multi_valued and attribute.type is AttributeType.REFERENCE
 
 
 def _plan_update(account: Account, mapped: MappedAccount, *, in_doubt: bool) -> Plan:

@@ -37,7 +37,7 @@ from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
 from shared.provisioning.memberships import Memberships, doubtful_members
 from shared.provisioning.names import Names
-from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account
+from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account, plan_adoption
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
 from shared.provisioning.references import References, apply_references
 from shared.provisioning.retrying import is_due
@@ -326,7 +326,7 @@ class Reconciler:
                 return await self._skip_create(attempt)
             case Verdict.ADOPTABLE:
                 attempt.hit = found.resource
-                attempt.plan = replace(attempt.plan, action=ProvisioningAction.UPDATE, reason="matched", asserts=True)
+                attempt.plan = plan_adoption(attempt.plan, attempt.resource, found.resource or {})
                 return None
             case Verdict.OURS:
                 return await self.names.yield_to_holder(attempt, found.holder)

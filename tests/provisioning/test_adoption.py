@@ -21,6 +21,35 @@ async def test_a_free_account_is_claimed_before_its_first_write(azurite: str) ->
         assert [entry.method for entry in stage.acme.journal] == ["GET", "PATCH"]
 
 
+async def test_an_adopted_account_keeps_nothing_that_the_directory_does_not_say(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        beforehand = {"userName": "ann@contoso.example", "active": True, "title": "Root", "nickName": "annie"}
+        [target] = stage.acme.seed([{**beforehand, "emails": [{"type": "home", "value": "ann@home.example"}]}])
+        user_id = stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
+
+        await stage.settle()
+
+        there = stage.resource(target)
+        assert (await stage.account(user_id)).target_id == target
+        assert await stage.findings() == []
+        assert (there.get("title"), there["nickName"], there["emails"][0]["value"]) == (
+            None,
+            "annie",
+            "ann@home.example",
+        )
+
+
+async def test_an_adoption_without_an_answer_clears_what_was_there_when_it_is_asserted_again(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        stage.acme.seed([{"userName": "ann@contoso.example", "active": True, "title": "Root"}])
+        stage.acme.faults.add("reset", method="PATCH", applied=False)
+        stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
+
+        await stage.settle()
+
+        assert await stage.findings() == []
+
+
 async def test_an_account_with_somebody_elses_external_id_is_never_written(azurite: str) -> None:
     async with open_stage(azurite) as stage:
         stage.seed_foreign("ann@contoso.example")
