@@ -126,8 +126,8 @@ def _plan_create(resource: ResourceProfile, mapped: MappedAccount) -> Plan:
     )
 
 
-def plan_adoption(plan: Plan, resource: ResourceProfile, hit: Mapping[str, JSON]) -> Plan:
-    """The create turned into the update of an account that was there before.
+def without_stale(plan: Plan, resource: ResourceProfile, held: Mapping[str, JSON]) -> Plan:
+    """The assertion of a whole state, for an account that holds more than anybody here remembers.
 
     What the mappings say is empty and the account holds is taken away: nothing sent later would, because nobody would
     know of it. Awaited references are left as they are, and so are memberships, which are written on their own.
@@ -136,9 +136,9 @@ def plan_adoption(plan: Plan, resource: ResourceProfile, hit: Mapping[str, JSON]
     mapped = plan.mapped
     silent = {*(plan.state or {}), *mapped.kept, *mapped.add_only, *mapped.references}
     targets = {mapping.target for mapping in resource.mappings if not _is_membership(resource, mapping.target)}
-    stale = tuple(path for path in sorted(targets - silent) if not is_absent(read_attribute(hit, path)))
-    change = Difference(set=plan.change.set, removed=stale)
-    return replace(plan, action=ProvisioningAction.UPDATE, reason="matched", change=change, asserts=True)
+    stale = {path for path in targets - silent if not is_absent(read_attribute(held, path))}
+    removed = tuple(sorted(stale.union(plan.change.removed)))
+    return replace(plan, change=Difference(set=plan.change.set, removed=removed))
 
 
 def _is_membership(resource: ResourceProfile, path: str) -> bool:

@@ -37,7 +37,7 @@ from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
 from shared.provisioning.memberships import Memberships, doubtful_members
 from shared.provisioning.names import Names
-from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account, plan_adoption
+from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account, without_stale
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
 from shared.provisioning.references import References, apply_references
 from shared.provisioning.retrying import is_due
@@ -183,7 +183,26 @@ class Reconciler:
             outcome = await self._match(attempt)
             if outcome is not None:
                 return outcome
+        elif self._is_unknown(attempt):
+            outcome = await self._observe(attempt)
+            if outcome is not None:
+                return outcome
         return await self._write(attempt)
+
+    def _is_unknown(self, attempt: Attempt) -> bool:
+        """Whether the account is linked and nothing is known of it: what was sent when it was adopted was refused."""
+        plan, account = attempt.plan, attempt.account
+        asserts = plan is not None and plan.asserts and plan.action is ProvisioningAction.UPDATE
+        return asserts and account.sent is None and account.intent is None and account.kind is ResourceKind.USER
+
+    async def _observe(self, attempt: Attempt) -> Outcome | None:
+        """Look, as at an adoption, what it holds that the directory does not say. A 404 is met by the write again."""
+        assert attempt.plan is not None
+        there = await self.exporter.read(attempt)
+        if not there.ok and there.kind is not AnswerKind.NOT_FOUND:
+            return await self.failures.end_unwritten(attempt, there)
+        attempt.plan = without_stale(attempt.plan, attempt.resource, there.resource or {})
+        return None
 
     def _comes_to_members(self, attempt: Attempt) -> bool:
         """Whether the group itself is as it should be, so that its memberships are next."""
@@ -326,7 +345,8 @@ class Reconciler:
                 return await self._skip_create(attempt)
             case Verdict.ADOPTABLE:
                 attempt.hit = found.resource
-                attempt.plan = plan_adoption(attempt.plan, attempt.resource, found.resource or {})
+                plan = without_stale(attempt.plan, attempt.resource, found.resource or {})
+                attempt.plan = replace(plan, action=ProvisioningAction.UPDATE, reason="matched", asserts=True)
                 return None
             case Verdict.OURS:
                 return await self.names.yield_to_holder(attempt, found.holder)

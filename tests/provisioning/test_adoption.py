@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.provisioning.accounts import AccountState
 from shared.provisioning.attempt import OwnCode
 from shared.scim.error_catalogue import ErrorCode
@@ -39,12 +41,27 @@ async def test_an_adopted_account_keeps_nothing_that_the_directory_does_not_say(
         )
 
 
-async def test_an_adoption_without_an_answer_clears_what_was_there_when_it_is_asserted_again(azurite: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        ("reset", {"applied": False}),
+        ("reset", {"applied": True}),
+        ("throttle", {"retry_after": 3}),
+        ("error", {"status": 400}),
+    ],
+    ids=["no answer", "a lost answer", "not now", "a refusal"],
+)
+async def test_an_adoption_that_takes_two_tries_clears_what_was_there_all_the_same(
+    fault: str, options: dict[str, object], azurite: str
+) -> None:
     async with open_stage(azurite) as stage:
         stage.acme.seed([{"userName": "ann@contoso.example", "active": True, "title": "Root"}])
-        stage.acme.faults.add("reset", method="PATCH", applied=False)
+        stage.acme.faults.add(fault, method="PATCH", **options)
         stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
 
+        await stage.settle()
+        # The ladder's first rung.
+        await stage.pass_time(6 * 3600)
         await stage.settle()
 
         assert await stage.findings() == []
