@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
-from shared.provisioning.accounts import ACCOUNTS, ResourceKind
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind, read_account
 from shared.provisioning.applications_state import (
     TOO_MANY_FAILURES,
     UNREADABLE,
+    ApplicationState,
     ApplicationStates,
     ApplicationStatus,
 )
@@ -21,12 +22,17 @@ from shared.provisioning.backlog import Backlog
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.provisioning_log import LOG_PREFIX
+from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
+from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
 from shared.storage.tables import Operation, StorageConflict, Tables
 
 if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
+
+PROBED = 20
+"""Accounts among which a probe chooses."""
 
 LOG_LIFE = timedelta(days=30)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -63,29 +69,50 @@ class Housekeeper:
         due = state.next_probe_at is not None and self.clock.now() >= state.next_probe_at
         if state.status is not ApplicationStatus.QUARANTINE or not due or state.reason == UNREADABLE:
             return
-        message = await self._pick_pending(application.name)
-        if message is not None:
-            outcome = await self.reconciler.provision(message, first=True, probing=True)
-            good = outcome.kind in (OutcomeKind.DONE, OutcomeKind.STAGED)
-            # One account's own trouble says that the vendor answers; it says nothing when accounts were the trouble.
-            good = good or (outcome.kind is OutcomeKind.ESCROWED and state.reason != TOO_MANY_FAILURES)
-        else:
-            good = (await self.reconciler.test_connection(application)).ok
-        if good:
+        if await self._is_well(application, state):
             await self.states.lift_quarantine(application.name)
         else:
             await self.states.postpone_probe(application.name)
 
-    async def _pick_pending(self, app: str) -> Message | None:
+    async def _is_well(self, application: Application, state: ApplicationState) -> bool:
+        """Whether a real account gets through or, where its outcome says nothing of the vendor, a question does."""
+        message = await self._pick_pending(application, state.probes)
+        if message is not None:
+            outcome = await self.reconciler.provision(message, first=True, probing=True)
+            if outcome.kind in (OutcomeKind.DONE, OutcomeKind.STAGED):
+                return True
+            if outcome.kind is OutcomeKind.QUARANTINED or state.reason == TOO_MANY_FAILURES:
+                # Where accounts were the trouble, one account's own trouble says nothing: another is tried next time.
+                return False
+            if outcome.kind is OutcomeKind.ESCROWED:
+                return True
+        try:
+            return (await self.reconciler.test_connection(application)).ok
+        except RateLimited:
+            return False
+
+    async def _pick_pending(self, application: Application, probes: int) -> Message | None:
+        """One of the accounts that can be tried now, leavers before others; another one with every probe.
+
+        An account may wait for another one, or for its holder's name, for as long as nobody else is worked on.
+        """
+        now = self.clock.now()
+        due: list[Message] = []
         for condition in ("permit ne ''", "pending eq true and staged eq ''"):
             for kind in ResourceKind:
                 pages = self.tables.query(
-                    ACCOUNTS, app, first=f"{kind}:", before=f"{kind};", where=condition, select=("state",), page_size=1
+                    ACCOUNTS, application.name, first=f"{kind}:", before=f"{kind};", where=condition, page_size=PROBED
                 )
                 async for page in pages:
                     for row in page:
-                        return Message(app=app, kind=kind, id=row.key.removeprefix(f"{kind}:"))
-        return None
+                        source_id = row.key.removeprefix(f"{kind}:")
+                        account = read_account(row, application=application.name, kind=kind, source_id=source_id)
+                        waits = account.tried == account.wanted and not is_due(account.next_attempt_at, now)
+                        if not (waits or account.is_held() or account.is_leased(now)):
+                            due.append(Message(app=application.name, kind=kind, id=source_id))
+                    if len(due) >= PROBED:
+                        break
+        return due[probes % len(due)] if due else None
 
     async def _trim_log(self, app: str) -> None:
         """Remove log records older than thirty days."""

@@ -72,7 +72,7 @@ class References:
         return known
 
     def awaits_itself(self, attempt: Attempt) -> bool:
-        """Whether somebody manages themselves, and their account had no id before it was created."""
+        """Whether somebody manages themselves, and their account had no id before it was created or adopted."""
         return any(reference.source_id == attempt.account.source_id for reference in attempt.references.values())
 
     async def _note(self, account: Account, source_ids: Sequence[str]) -> None:

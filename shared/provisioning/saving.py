@@ -223,7 +223,8 @@ class Saves:
                 columns["fill"] = FROM_START
             if plan.action is ProvisioningAction.CREATE or attempt.hit is not None:
                 columns["members"] = 0
-        if plan.parks or (plan.action is ProvisioningAction.CREATE and self.references.awaits_itself(attempt)):
+        links = plan.action is ProvisioningAction.CREATE or attempt.hit is not None
+        if plan.parks or (links and self.references.awaits_itself(attempt)):
             # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
             columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
         return columns

@@ -71,7 +71,7 @@ class Company:
     names: list[str] = field(default_factory=list)
     """User names that somebody has or had."""
     rejected: set[str] = field(default_factory=set)
-    """Whose departure a person refused to pass on."""
+    """Who, and which group, keeps the account because a person said so."""
     late_since: float | None = None
 
     @property

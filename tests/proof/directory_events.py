@@ -211,21 +211,21 @@ def toggle_group(company: Company, dice: Random) -> None:
 
 
 CHANGES: dict[str, tuple[float, Change]] = {
-    "join": (5, join),
-    "retitle": (4, retitle),
-    "rename": (2, rename),
-    "swap": (1.5, swap),
+    "join": (4, join),
+    "retitle": (6, retitle),
+    "rename": (2.5, rename),
+    "swap": (2, swap),
     "new manager": (1.5, new_manager),
-    "disable": (3, disable),
-    "enable": (3, enable),
-    "soft delete": (1.5, soft_delete),
-    "restore": (1.5, restore),
-    "purge": (1, purge),
-    "toggle assignment": (3, toggle_assignment),
+    "disable": (2.5, disable),
+    "enable": (4, enable),
+    "soft delete": (1, soft_delete),
+    "restore": (2, restore),
+    "purge": (0.6, purge),
+    "toggle assignment": (2.5, toggle_assignment),
     "form group": (2, form_group),
     "move member": (4, move_member),
     "rename group": (1, rename_group),
-    "delete group": (0.7, delete_group),
+    "delete group": (0.4, delete_group),
     "toggle group": (1.5, toggle_group),
 }
 """Every change, and how often it happens."""

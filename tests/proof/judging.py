@@ -18,7 +18,7 @@ async def findings(company: Company) -> list[str]:
     """Everything that is not as it must be in the end. Empty is good."""
     found = [*momentary_findings(company)]
     for app, stage in company.stages.items():
-        waiting = await rightly_waiting(stage)
+        waiting = await rightly_waiting(stage) | company.rejected
         texts = await stage.findings(excused=waiting | await _never_seen(stage))
         found += [f"{app}: {text}" for text in texts if not _is_expected(company, app, text, waiting)]
         found += [f"{app}: {text}" for text in await _vendor_findings(company, app, waiting)]
@@ -64,7 +64,8 @@ def _is_expected(company: Company, app: str, text: str, waiting: set[str]) -> bo
     """Whether a finding of the stage is none: reservations of who waits, and strangers that no row knows."""
     names = [each.user_name for each in company.strangers if each.app == app]
     is_stranger = text.startswith("an account at the vendor") and any(name in text for name in names)
-    return is_stranger or (bool(waiting) and "match:" in text)
+    is_kept = any(text.startswith(f"group {each[:8]}") for each in company.rejected)
+    return is_stranger or is_kept or (bool(waiting) and "match:" in text)
 
 
 async def _never_seen(stage: Stage) -> set[str]:

@@ -17,6 +17,9 @@ WEIGHTS: dict[str, float] = {
     kind: weight for each in (HAPPENINGS, CHANGES, TROUBLES) for kind, (weight, _) in each.items()
 }
 
+PEOPLE = 4
+"""Who works there before the first event."""
+
 CONFIRM_S = 301.0
 """Between the two looks that make an absent assignment a gone one."""
 
@@ -36,15 +39,24 @@ class Setting:
 async def live(azurite: str, setting: Setting, events: Sequence[Event]) -> tuple[list[str], list[str]]:
     """Answer what is wrong in the end, and what was told on the way."""
     async with open_company(azurite, vendors=setting.vendors, guard=setting.guard) as company:
-        _people_were_there(company)
+        _strangers_were_there(company)
         try:
+            await _begin(company)
             wrong = await _live(company, events)
         except Exception as error:  # noqa: BLE001 - whatever escapes the product is a finding
             wrong = [f"{type(error).__name__}: {error}"]
         return wrong, company.told
 
 
-def _people_were_there(company: Company) -> None:
+async def _begin(company: Company) -> None:
+    """Some people work there already, and have their accounts."""
+    for person in range(PEOPLE):
+        CHANGES["join"][1](company, Random(person))
+    await company.main.sync()
+    await company.main.settle()
+
+
+def _strangers_were_there(company: Company) -> None:
     """Before the first round vendors have accounts that nobody here made."""
     for app, stage in company.stages.items():
         company.seed_stranger(app, f"nobody-{app}@contoso.example", "somebody-else")
@@ -107,9 +119,7 @@ async def _settle(company: Company) -> list[str]:
 
 
 async def _approve_everything(company: Company) -> None:
-    for person in sorted(company.rejected):
-        _depart_again(company, person)
-    company.rejected.clear()
+    company.rejected = {each for each in sorted(company.rejected) if not _depart_again(company, each)}
     for app, stage in company.stages.items():
         held_deletions = stage.world.services.held_deletions
         held = await held_deletions.read(stage.application)
@@ -118,11 +128,17 @@ async def _approve_everything(company: Company) -> None:
             await held_deletions.approve(stage.application, held.list_number)
 
 
-def _depart_again(company: Company, person: str) -> None:
-    """A rejected departure stands until the directory says something new about the person, or the group."""
+def _depart_again(company: Company, each: str) -> bool:
+    """A rejected departure stands until the directory says something new, which of who is gone for good it never
+    does."""
     tenant = company.tenant
-    if person in tenant.users:
-        tenant.update(person, jobTitle="Rejected once")
-    elif person in tenant.deleted_users:
-        tenant.restore(person)
-        tenant.soft_delete(person)
+    if each in tenant.users:
+        tenant.update(each, jobTitle="Rejected once")
+    elif each in tenant.deleted_users:
+        tenant.restore(each)
+        tenant.soft_delete(each)
+    elif each in tenant.groups:
+        tenant.update_group(each, displayName=f"Rejected once {each[:8]}")
+    else:
+        return False
+    return True

@@ -29,7 +29,7 @@ async def keep_house(company: Company, _dice: Random) -> None:
 
 async def deliver(company: Company, dice: Random) -> None:
     """Some messages are delivered, in any order."""
-    for _ in range(dice.randint(1, 6)):
+    for _ in range(dice.randint(2, 14)):
         visible = _visible(company)
         if not visible:
             return
@@ -77,7 +77,7 @@ async def delay(company: Company, dice: Random) -> None:
 
 async def pass_time(company: Company, dice: Random) -> None:
     """The clock moves, sometimes far; what is still on its way to a vendor arrives first."""
-    seconds = dice.choice([1, 5, 20, 60, 60, 200, 400, 1000, 4000, 20_000])
+    seconds = dice.choice([1, 5, 20, 60, 60, 60, 200, 400, 1000, 4000, 20_000])
     if any(stage.acme._late for stage in company.stages.values()):
         if company.late_since is None:
             company.late_since = company.clock.elapsed

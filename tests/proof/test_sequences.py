@@ -15,7 +15,7 @@ from tests.proof.events import Event, draw, shorten
 from tests.proof.life import WEIGHTS, Setting, live
 
 SEQUENCES = int(os.environ.get("SEQUENCES", "8"))
-LENGTH = 90
+LENGTH = 120
 SHORTENINGS = 150
 """Tries to make a failing sequence shorter."""
 

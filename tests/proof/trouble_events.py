@@ -122,8 +122,8 @@ def die(company: Company, dice: Random) -> None:
 TROUBLES: dict[str, tuple[float, Trouble]] = {
     "vendor fault": (4, vendor_fault),
     "look-up fault": (2, look_up_fault),
-    "outage": (0.7, outage),
-    "mend": (2, mend),
+    "outage": (0.6, outage),
+    "mend": (3, mend),
     "Graph fault": (2.5, graph_fault),
     "time-out": (1.5, time_out),
     "death": (3, die),

@@ -67,6 +67,17 @@ async def test_an_adoption_that_takes_two_tries_clears_what_was_there_all_the_sa
         assert await stage.findings() == []
 
 
+async def test_the_adopted_account_of_ones_own_manager_gets_its_manager(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        stage.acme.seed([{"userName": "ann@contoso.example", "active": True}])
+        user_id = stage.hire(userPrincipalName="ann@contoso.example")
+        stage.tenant.set_manager(user_id, user_id)
+
+        await stage.settle()
+
+        assert await stage.findings() == []
+
+
 async def test_an_account_with_somebody_elses_external_id_is_never_written(azurite: str) -> None:
     async with open_stage(azurite) as stage:
         stage.seed_foreign("ann@contoso.example")

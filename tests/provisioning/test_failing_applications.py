@@ -1,4 +1,4 @@
-"""An application whose accounts fail one after the other is stopped, whatever the failures look like."""
+"""An application whose accounts fail one after the other is stopped, and one that is well again goes on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from shared.provisioning import failure_window
 from shared.provisioning.applications_state import TOO_MANY_FAILURES, ApplicationStatus
-from tests.provisioning.stories import Stage, open_stage
+from tests.provisioning.stories import Scenery, Stage, open_stage
 
 
 @pytest.mark.parametrize("status", [400, 500], ids=["clear refusals", "answers that leave the outcome open"])
@@ -32,6 +32,51 @@ async def test_failures_one_after_the_other_stop_the_application(
         assert before.status is ApplicationStatus.ACTIVE
         assert (after.status, after.reason) == (ApplicationStatus.QUARANTINE, TOO_MANY_FAILURES)
         assert await stage.findings() == []
+
+
+async def test_a_quarantine_ends_although_the_first_account_waits_for_the_name_of_another(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        joiner, holder = sorted([stage.hire(assigned=False), stage.hire(assigned=False)])
+        stage.assign(holder)
+        await stage.settle()
+        name = stage.name_of(holder)
+        stage.acme.faults.add("error", status=401, times=1)
+        stage.rename(holder, f"former-{name}")
+        stage.rename(joiner, name)
+        stage.assign(joiner)
+
+        await stage.settle()
+        await _wait_for_probes(stage)
+
+        assert await stage.findings() == []
+
+
+@pytest.mark.parametrize("reason", [TOO_MANY_FAILURES, "Unauthorized"])
+async def test_a_departure_that_was_rejected_does_not_keep_the_application_in_quarantine(
+    reason: str, azurite: str
+) -> None:
+    async with open_stage(azurite, Scenery(guard="{max_count: 1, max_percent: 100, min_population: 0}")) as stage:
+        people = sorted([await stage.provisioned() for _ in range(3)])
+        for person in people[:2]:
+            stage.tenant.disable(person)
+        await stage.settle()
+        held_deletions = stage.world.services.held_deletions
+        held = await held_deletions.read(stage.application)
+        await held_deletions.reject(stage.application, held.list_number)
+        await stage.world.services.states.impose_quarantine(stage.app, reason, "")
+        stage.tenant.update(people[2], jobTitle="Astronaut")
+
+        await stage.settle()
+        await _wait_for_probes(stage)
+
+        assert (await stage.world.services.states.read_fresh(stage.app)).status is ApplicationStatus.ACTIVE
+        assert await stage.findings(excused=set(people[:2])) == []
+
+
+async def _wait_for_probes(stage: Stage) -> None:
+    for _ in range(4):
+        await stage.pass_time(3600)
+        await stage.settle()
 
 
 async def _change(stage: Stage, people: list[str]) -> None:
