@@ -61,11 +61,18 @@ def _name(stage: Stage, user_id: str) -> str:
 
 
 def _is_expected(company: Company, app: str, text: str, waiting: set[str]) -> bool:
-    """Whether a finding of the stage is none: reservations of who waits, and strangers that no row knows."""
+    """Whether a finding of the stage is none: strangers that no row knows, and what waits with those who wait.
+
+    A group is not finished before every member's account is.
+    """
     names = [each.user_name for each in company.strangers if each.app == app]
     is_stranger = text.startswith("an account at the vendor") and any(name in text for name in names)
-    is_kept = any(text.startswith(f"group {each[:8]}") for each in company.rejected)
-    return is_stranger or is_kept or (bool(waiting) and "match:" in text)
+    members = company.tenant.members
+    kept = [
+        each for each in company.main.groups if each in company.rejected or waiting.intersection(members.get(each, ()))
+    ]
+    is_kept = text.startswith(tuple(f"group {each[:8]}" for each in kept))
+    return is_stranger or is_kept or (bool(waiting) and "left over: " in text)
 
 
 async def _never_seen(stage: Stage) -> set[str]:

@@ -23,6 +23,11 @@ PEOPLE = 4
 CONFIRM_S = 301.0
 """Between the two looks that make an absent assignment a gone one."""
 
+HOUSE_S = 1000.0
+"""Between two runs of housekeeping: longer than a message may be missed before it is sent again."""
+
+REST_ROUNDS = 40
+
 CALM_STEP_S = 6.5 * 3600.0
 CALM_STEPS = 12
 """Long enough for every rung of the escrow ladder, far too short for a link to grow old and a full round to repair."""
@@ -99,7 +104,8 @@ async def _calm(company: Company) -> list[str]:
     wrong = ["never calm"]
     for _ in range(CALM_STEPS):
         await main.sync()
-        wrong = await _settle(company)
+        await _rest(company)
+        wrong = await judging.findings(company)
         if not wrong:
             break
         await _approve_everything(company)
@@ -107,15 +113,21 @@ async def _calm(company: Company) -> list[str]:
     return wrong
 
 
-async def _settle(company: Company) -> list[str]:
-    try:
-        await company.main.settle()
-    except AssertionError as error:
-        # Who waits for a person's decision may keep others waiting, and asking.
-        waiting = [await judging.rightly_waiting(stage) for stage in company.stages.values()]
-        if not any(waiting):
-            return [str(error)]
-    return await judging.findings(company)
+async def _rest(company: Company) -> None:
+    """Messages and housekeeping, until nothing moves; who waits for a person's decision may keep others asking."""
+    main, clock, quiet = company.main, company.clock, 0
+    house_at = clock.elapsed
+    for _ in range(REST_ROUNDS):
+        await main.deliver()
+        waiting = main.world.queues.waiting
+        ahead = min((queued.due for queued in waiting), default=house_at) - clock.elapsed
+        await main.pass_time(min(max(ahead, 0.01), HOUSE_S))
+        if clock.elapsed >= house_at:
+            house_at = clock.elapsed + HOUSE_S
+            await main.keep_house()
+            quiet = 0 if waiting else quiet + 1
+        if quiet == 2:
+            return
 
 
 async def _approve_everything(company: Company) -> None:
