@@ -42,8 +42,10 @@ VENDORS: dict[str, Scenery] = {
 
 GUARDS = {
     "open": "{max_count: 1000, max_percent: 100, min_population: 100000}",
-    "narrow": "{max_count: 2, max_percent: 100, min_population: 100000}",
+    "narrow": "{max_count: 1, max_percent: 100, min_population: 100000}",
 }
+LIMITS = {"open": 1000, "narrow": 1}
+"""How many may lose access a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +171,10 @@ async def open_company(azurite: str, *, vendors: tuple[str, ...], guard: str = "
                 )
                 for name in vendors
             }
-            limit = 2 if guard == "narrow" else 1000
             company = Company(
                 stages=stages,
                 fate=fate,
-                ledgers={name: Ledger(running[name], clock, limit=limit) for name in vendors},
+                ledgers={name: Ledger(running[name], clock, limit=LIMITS[guard]) for name in vendors},
             )
             for stage in stages.values():
                 stage.prepare = fate.take_charge

@@ -17,7 +17,7 @@ WEIGHTS: dict[str, float] = {
     kind: weight for each in (HAPPENINGS, CHANGES, TROUBLES) for kind, (weight, _) in each.items()
 }
 
-PEOPLE = 4
+PEOPLE = 6
 """Who works there before the first event."""
 
 CONFIRM_S = 301.0

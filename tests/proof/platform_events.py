@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from random import Random
 
+from shared.storage.durable_writes import Moment
 from shared.storage.tables import StorageConflict
 from tests.proof.company import Company
 from tests.proof.directory_events import CHANGES
@@ -102,6 +103,26 @@ async def meanwhile(company: Company, dice: Random) -> None:
     company.tell(f"while the next write is under way: {change}, sync, and copies of messages")
 
 
+async def change_of_mind(company: Company, dice: Random) -> None:
+    """A change reaches the vendor, its answer reaches nobody, and the directory takes the change back."""
+    living = company.living()
+    if not living:
+        return
+    person, tenant = dice.choice(living), company.tenant
+    before = {name: tenant.user(person).get(name) for name in ("accountEnabled", "jobTitle")}
+    company.tell(f"{person[:8]} changes, nobody hears the answer, and it is taken back")
+    if dice.random() < 0.6:
+        tenant.update(person, accountEnabled=not before["accountEnabled"])
+    else:
+        tenant.update(person, jobTitle="For a moment")
+    await sync(company, dice)
+    company.fate.times_out = Moment.AFTER
+    await deliver(company, dice)
+    if person in tenant.users:
+        tenant.update(person, **before)
+    await sync(company, dice)
+
+
 async def answer_held(company: Company, dice: Random) -> None:
     """A person looks at what is held and approves or rejects it."""
     app, stage = dice.choice(list(company.stages.items()))
@@ -135,6 +156,7 @@ HAPPENINGS: dict[str, tuple[float, Happening]] = {
     "double": (2, double),
     "delay": (1, delay),
     "meanwhile": (2, meanwhile),
+    "change of mind": (3, change_of_mind),
     "answer": (1.5, answer_held),
 }
 """Everything else, and how often it happens."""

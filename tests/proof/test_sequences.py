@@ -16,7 +16,7 @@ from tests.proof.life import WEIGHTS, Setting, live
 
 SEQUENCES = int(os.environ.get("SEQUENCES", "8"))
 LENGTH = 120
-SHORTENINGS = 150
+SHORTENINGS = int(os.environ.get("SHORTENINGS", "150"))
 """Tries to make a failing sequence shorter."""
 
 SETTINGS: dict[str, Setting] = {
