@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
     from shared.storage.queues import Queues
+    from shared.storage.service_clock import ServiceClock
     from shared.storage.tables import Tables
 
 
@@ -63,6 +64,8 @@ class Services:
         self.enabled = outline.enabled
         """Names of the enabled applications: all that registering the functions needs."""
         self.clock = clock or Clock()
+        # A clock that somebody hands in, to move it by hand, has nothing to do with storage's.
+        self._measures_clock = clock is None
         self._observer = observer
         self._table_prefix = table_prefix
         self._prepared = False
@@ -123,7 +126,15 @@ class Services:
         from shared.storage.connections import connect_tables
         from shared.storage.tables import Tables
 
-        return Tables(connect_tables(self.settings), prefix=self._table_prefix, observer=self._observer)
+        service = connect_tables(self.settings, measures=self.service_clock)
+        return Tables(service, prefix=self._table_prefix, observer=self._observer)
+
+    @cached_property
+    def service_clock(self) -> ServiceClock | None:
+        """Storage's clock, which is the same for every worker; None where the clock is moved by hand."""
+        from shared.storage.service_clock import ServiceClock
+
+        return ServiceClock(self.clock) if self._measures_clock else None
 
     @cached_property
     def queues(self) -> Queues:
@@ -138,7 +149,7 @@ class Services:
         """The vendors' rate limits."""
         from shared.storage.limiter import Limiter
 
-        return Limiter(tables=self.tables, clock=self.clock)
+        return Limiter(tables=self.tables, clock=self.clock, service_clock=self.service_clock)
 
     @cached_property
     def graph(self) -> Graph:

@@ -43,6 +43,7 @@ class Event(StrEnum):
     APPLICATION_CONFIGURED = "application.configured"
     BACKLOG_QUEUED = "backlog.queued"
     SETTING_MISSING = "setting.missing"
+    CLOCK_SKEWED = "clock.skewed"
 
 
 _ERRORS = frozenset(
@@ -53,6 +54,7 @@ _ERRORS = frozenset(
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,
         Event.SETTING_MISSING,
+        Event.CLOCK_SKEWED,
     }
 )
 """A person must look."""

@@ -79,6 +79,8 @@ class Attempt:
     """Whom the account refers to, as far as their accounts exist."""
     batch: MemberBatch | None = None
     """Groups: the memberships this attempt looked at."""
+    has_looked: bool = False
+    """A look-up was spent on this account already: it goes before those for which nothing was."""
     reasserts_early: bool = False
     """A leaver's re-assert before grace is over: a late write may still land behind it (protocol H7)."""
     lease_ends: float = 0.0

@@ -17,6 +17,9 @@ from shared.storage.limiter import Limiter, RateLimited
 SEND_MARGIN_S = 10.0
 """Step 28: a lease must last the request's time-out and this much longer."""
 
+LEASE_LEAD_S = 0.05
+"""What the lease write of step 27 usually takes: a slot that begins earlier would be lost."""
+
 SLOT_WAIT_S = 5.0
 """What a short lease keeps of that margin for waiting for a slot: settings allow leases hardly longer than both, and
 with such a one every request at a busy vendor would be taken back unsent."""
@@ -37,8 +40,16 @@ class Leases:
         """Step 26. Raises RateLimited when it would take more than two seconds: nothing was written yet."""
         application = attempt.application
         return await self.limiter.reserve(
-            application.name, application.rate_limit.requests_per_second, first=attempt.first
+            application.name,
+            application.rate_limit.requests_per_second,
+            first=attempt.first,
+            begun=attempt.has_looked,
+            lead_s=LEASE_LEAD_S,
         )
+
+    def give_back_slot(self, attempt: Attempt, slot: datetime | None) -> None:
+        """Nothing will be sent in this slot."""
+        self.limiter.give_back(attempt.application.name, slot)
 
     async def enter_slot(self, attempt: Attempt, slot: datetime | None) -> bool:
         """Step 28: the request leaves in its slot and at no other time (protocol T12).

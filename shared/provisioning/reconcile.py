@@ -89,10 +89,7 @@ class Reconciler:
             telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
             return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
         refusal = await self._admit(application, probing=probing)
-        if refusal is None:
-            outcome = await self._try(application, message, first=first)
-        else:
-            outcome = refusal
+        outcome = refusal or await self._in_turn(application, message, first=first)
         if outcome.kind is OutcomeKind.PUT_BACK:
             await self._put_back(message, outcome, first=first)
         return outcome
@@ -112,6 +109,18 @@ class Reconciler:
         if wait_s > MAX_WAIT_S:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(wait_s))
         return None
+
+    async def _in_turn(self, application: Application, message: Message, *, first: bool) -> Outcome:
+        """Nobody who loses access waits for a turn; the others put back what their vendor cannot take yet, unread."""
+        if first:
+            return await self._try(application, message, first=first)
+        rate = application.rate_limit.requests_per_second
+        patience_s = MAX_WAIT_S * (1 + self.jitter()) / 2
+        try:
+            async with self.limiter.turn(application.name, rate, patience_s=patience_s):
+                return await self._try(application, message, first=first)
+        except RateLimited as limited:
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(limited.wait_s))
 
     async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
         for _ in range(RESTARTS):
@@ -316,6 +325,7 @@ class Reconciler:
         """Step 25: does the account exist already? One verified hit that nobody owns is adopted; none means create."""
         assert attempt.plan is not None
         found = await self.matcher.find_existing(attempt)
+        attempt.has_looked = True
         attempt.steps.append(
             Step(type=StepType.MATCHING, status=LogStatus.SUCCESS, description=found.verdict, details=found.details)
         )
@@ -369,7 +379,11 @@ class Reconciler:
         slot = await self.leases.reserve_slot(attempt)
         try:
             await self.leases.take(attempt)
+        except RowMoved:
+            self.leases.give_back_slot(attempt, slot)
+            raise
         except IndexTaken as taken:
+            self.leases.give_back_slot(attempt, slot)
             if taken.is_target:
                 return await self.names.yield_to_holder(attempt, taken.holder)
             return await self.names.wait_for_holder(attempt, taken.holder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.storage.durable_writes import DurableWrite, Moment
-from shared.storage.limiter import SKEW_S
+from shared.storage.slots import LATENESS_S
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
 from tests.world import HandClock, World, minimal_configuration, open_world
@@ -40,7 +40,7 @@ async def test_a_slot_that_is_over_is_not_entered(azurite: str, name_prefix: str
 
         assert await limiter.enter("app", slot)
         assert clock.now() == slot
-        clock.advance((late - clock.now()).total_seconds() + SKEW_S * 1.01)
+        clock.advance((late - clock.now()).total_seconds() + LATENESS_S * 1.01)
         assert not await limiter.enter("app", late)
 
 
