@@ -6,11 +6,12 @@ first use, inside the event loop, so that a cold start answers before it is need
 
 from __future__ import annotations
 
+import gc
 import random
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from shared import telemetry
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
     from shared.provisioning.saving import Saves
-    from shared.scim.client import Gate, ScimClient
+    from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
     from shared.storage.queues import Queues
@@ -102,12 +103,13 @@ class Services:
         """Every request to a vendor passes its rate limit, look-ups and tokens included (protocol T14)."""
         from shared.scim.client import RequestPriority
 
-        async def gate(priority: RequestPriority) -> None:
-            await self.limiter.wait_for_slot(
-                application.name,
-                application.rate_limit.requests_per_second,
-                first=priority is RequestPriority.FIRST,
-            )
+        name, rate = application.name, application.rate_limit.requests_per_second
+
+        async def gate(priority: RequestPriority) -> Departure:
+            first = priority is RequestPriority.FIRST
+            slot = await self.limiter.reserve(name, rate, first=first)
+            await self.limiter.approach(slot)
+            return partial(self.limiter.depart, name, rate, slot, first=first)
 
         return gate
 
@@ -340,7 +342,7 @@ class Services:
         from shared.provisioning.names import Names
         from shared.provisioning.reconcile import Reconciler
 
-        return Reconciler(
+        reconciler = Reconciler(
             applications=self.applications,
             rows=self.rows,
             mirror=self.mirror,
@@ -384,6 +386,8 @@ class Services:
             jitter=random.random,
             grace_s=self.settings.grace_s,
         )
+        _set_aside_what_stays()
+        return reconciler
 
     @cached_property
     def housekeeper(self) -> Housekeeper:
@@ -440,6 +444,17 @@ def _validate(settings: Settings) -> Applications:
             telemetry.Event.SETTING_MISSING, application=missing.application, key=missing.key, setting=missing.setting
         )
     return applications
+
+
+@cache
+def _set_aside_what_stays() -> None:
+    """Once per process: the collector no longer walks what was loaded by now and stays.
+
+    A full collection walks 75,000 objects of the SDKs, in 40 to 80 ms (measured): every slot of the vendor's rate that
+    begins meanwhile would be lost.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def new_id() -> str:

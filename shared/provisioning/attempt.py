@@ -19,6 +19,7 @@ from shared.provisioning.standing import Standing
 from shared.rules.mapping import MappedAccount
 from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer
+from shared.scim.client import Departure
 from shared.scim.error_catalogue import ERROR_CATALOGUE, ErrorCode
 
 
@@ -83,6 +84,8 @@ class Attempt:
     """A look-up was spent on this account already: it goes before those for which nothing was."""
     reasserts_early: bool = False
     """A leaver's re-assert before grace is over: a late write may still land behind it (protocol H7)."""
+    departs: Departure | None = None
+    """Waits for the slot of the write, and checks the lease, when the first byte is next (step 28)."""
     lease_ends: float = 0.0
     """Monotonic, measured from before the write that took it."""
     steps: list[Step] = field(default_factory=list)

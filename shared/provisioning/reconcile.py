@@ -31,7 +31,7 @@ from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
-from shared.provisioning.leasing import Leases
+from shared.provisioning.leasing import Leases, NotDepartedError
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
@@ -387,10 +387,12 @@ class Reconciler:
             if taken.is_target:
                 return await self.names.yield_to_holder(attempt, taken.holder)
             return await self.names.wait_for_holder(attempt, taken.holder)
-        if not (await self.leases.enter_slot(attempt, slot) and self.leases.may_send(attempt)):
+        await self.leases.approach_slot(attempt, slot)
+        try:
+            answer = await self.exporter.send(attempt)
+        except NotDepartedError:
             await self.rows.undo_intent(attempt.account, attempt.before)
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
-        answer = await self.exporter.send(attempt)
         if attempt.plan.members is not None:
             if answer.ok:
                 return await self.member_saves.save_sent(attempt, answer)

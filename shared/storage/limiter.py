@@ -40,6 +40,9 @@ FIRST_AHEAD_S = MAX_WAIT_S
 BATCH_S = 0.5
 """A batch holds at most this much of the rate; slots that nobody used in time are lost."""
 
+APPROACH_S = 0.03
+"""How long before its slot a request takes its connection. Longer, and a server may close it meanwhile as idle."""
+
 CLOCK_WAIT_S = 5.0
 """How long a message stays away from a process that does not know what time it is."""
 
@@ -49,6 +52,8 @@ _CLOCK_KEY = "clock"
 """Written to read storage's clock in the answer, and for nothing else."""
 
 _CONFLICTS = 20
+_COME_S = 0.01
+_POLITE_S = 0.04
 _FEWEST_TURNS = 2
 _TURN_LOOK_S = 0.1
 _SOONEST = timedelta(milliseconds=5)
@@ -136,10 +141,23 @@ class Limiter:
 
         Raises RateLimited when that would take more than two seconds.
         """
+        await self.depart(app, rate, await self.reserve(app, rate, first=first), first=first)
+
+    async def approach(self, slot: datetime | None) -> None:
+        """Wait until a slot is so near that what is left to do is to bring the connection about."""
+        if slot is not None and (wait := (slot - self._now()).total_seconds() - APPROACH_S) > 0:
+            await self._clock.sleep(wait)
+
+    async def depart(self, app: str, rate: float | None, slot: datetime | None, *, first: bool) -> None:
+        """Return when one request may leave: in its slot, or in another when that is over.
+
+        Raises RateLimited when there is none within two seconds.
+        """
         deadline = self._clock.monotonic() + 2 * MAX_WAIT_S
-        while not await self.enter(app, await self.reserve(app, rate, first=first)):
+        while not await self.enter(app, slot):
             if self._clock.monotonic() > deadline:
                 raise RateLimited(1.0)
+            slot = await self.reserve(app, rate, first=first, begun=True)
 
     async def reserve(
         self, app: str, rate: float | None, *, first: bool, begun: bool = False, lead_s: float = 0.0
@@ -241,7 +259,7 @@ class Limiter:
         """Move `next_slot` on by a batch and keep the batch; the lock is held."""
         if local.etag and self._start_of(local, wish)[1] > wish.ahead_s:
             # What others did meanwhile has only moved it further.
-            return _ask_again_in(self._start_of(local, wish)[1], wish)
+            return _ask_again_in(self._start_of(local, wish)[1], wish, polite=not local.is_contended)
         await self._check_clock(app)
         if not local.etag or local.is_contended:
             await self._read(app, local)
@@ -249,7 +267,7 @@ class Limiter:
         for _ in range(_CONFLICTS):
             start, wait_s = self._start_of(local, wish)
             if wait_s > wish.ahead_s:
-                return _ask_again_in(wait_s, wish)
+                return _ask_again_in(wait_s, wish, polite=not local.is_contended)
             count = _batch_of(local.waiting, wait_s, wish.spacing.total_seconds())
             end = start + count * wish.spacing
             if await self._write(app, local, next_slot=end, blocked_until=local.blocked_until):
@@ -306,9 +324,14 @@ class Limiter:
         return True
 
 
-def _ask_again_in(wait_s: float, wish: _Wish) -> float:
-    """Seconds until a batch that begins in `wait_s` may be reserved; the whole wait where that is out of reach."""
-    return wait_s if wait_s > MAX_WAIT_S + wish.ahead_s else wait_s - wish.ahead_s + 0.01
+def _ask_again_in(wait_s: float, wish: _Wish, *, polite: bool) -> float:
+    """Seconds until a batch that begins in `wait_s` may be reserved; the whole wait where that is out of reach.
+
+    Who took the last batch is `polite`: it comes a little later, for it need not look first and would always win.
+    """
+    if wait_s > MAX_WAIT_S + wish.ahead_s:
+        return wait_s
+    return wait_s - wish.ahead_s + (_POLITE_S if polite else _COME_S)
 
 
 def _batch_of(waiting: int, wait_s: float, spacing_s: float) -> int:

@@ -299,6 +299,10 @@ async def test_a_deadline_is_ambiguous_only_once_the_headers_may_have_left(event
     assert answer.kind is kind
 
 
+async def at_once() -> None:
+    """The caller's own slot has begun."""
+
+
 async def test_a_replay_after_a_401_needs_a_slot_of_its_own() -> None:
     passed: list[RequestPriority] = []
 
@@ -311,7 +315,7 @@ async def test_a_replay_after_a_401_needs_a_slot_of_its_own() -> None:
     )
     replies = in_turn(Reply(status=401), Reply(status=204))
     async with serving(replies) as server, client_of(server.origin, gate=gate, credentials=credentials) as client:
-        answer = await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+        answer = await client.delete(USER, "1", priority=at_once)
 
     assert answer.ok
     assert passed == [RequestPriority.FIRST]
@@ -509,8 +513,8 @@ async def test_every_request_passes_the_gate_but_one_that_holds_a_slot() -> None
         client_of(server.origin, gate=gate) as client,
     ):
         await client.find(USER, "userName", "anna@x")
-        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=RequestPriority.RESERVED)
-        await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=at_once)
+        await client.delete(USER, "1", priority=at_once)
 
     assert passed == [RequestPriority.NORMAL, RequestPriority.FIRST]
 
