@@ -78,8 +78,8 @@ class _Local:
     blocked_until: datetime | None = None
     etag: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-    """How many ask for a slot and have none yet: for all of them the next batch is taken."""
+    waiting: Counter[float] = field(default_factory=Counter)
+    """How many ask for a slot and have none yet, by how far ahead they may reserve."""
     turns: set[asyncio.Task[Any] | None] = field(default_factory=set)
     """Who was let in and has no slot yet."""
     is_contended: bool = False
@@ -177,11 +177,11 @@ class Limiter:
             return None
         ahead_s = FIRST_AHEAD_S if first else BEGUN_AHEAD_S if begun else NORMAL_AHEAD_S
         wish = _Wish(spacing=spacing_of(rate), ahead_s=ahead_s, lead=timedelta(seconds=lead_s))
-        local.waiting += 1
+        local.waiting[ahead_s] += 1
         try:
             return await self._wait_for(app, local, wish)
         finally:
-            local.waiting -= 1
+            local.waiting[ahead_s] -= 1
             local.turns.discard(asyncio.current_task())
 
     async def enter(self, app: str, slot: datetime | None) -> bool:
@@ -268,7 +268,8 @@ class Limiter:
             start, wait_s = self._start_of(local, wish)
             if wait_s > wish.ahead_s:
                 return _ask_again_in(wait_s, wish, polite=not local.is_contended)
-            count = _batch_of(local.waiting, wait_s, wish.spacing.total_seconds())
+            waiting = sum(count for ahead_s, count in local.waiting.items() if ahead_s >= wait_s)
+            count = _batch_of(waiting, wait_s, wish.spacing.total_seconds())
             end = start + count * wish.spacing
             if await self._write(app, local, next_slot=end, blocked_until=local.blocked_until):
                 self.slots["reserved"] += count
@@ -335,6 +336,6 @@ def _ask_again_in(wait_s: float, wish: _Wish, *, polite: bool) -> float:
 
 
 def _batch_of(waiting: int, wait_s: float, spacing_s: float) -> int:
-    """How many slots to take at once: for everybody who waits, as far as a batch and the longest wait allow."""
+    """How many slots to take at once: for all who may reserve so far ahead, up to a batch and to the longest wait."""
     met = 1 + int(max(0.0, MAX_WAIT_S - wait_s) / spacing_s)
     return max(1, min(waiting, int(BATCH_S / spacing_s), met))
