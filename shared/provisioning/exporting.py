@@ -57,9 +57,7 @@ class Exporter:
                 )
                 return await client.create(attempt.resource_type, body, priority=attempt.departs)
             case ProvisioningAction.DELETE:
-                return await client.delete(
-                    attempt.resource_type, target_id, etag=etag, priority=attempt.departs
-                )
+                return await client.delete(attempt.resource_type, target_id, etag=etag, priority=attempt.departs)
             case _ if attempt.application.protocol.patch.verb == "put":
                 return await client.replace(
                     attempt.resource_type,

@@ -50,6 +50,7 @@ from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
 from shared.storage.queues import Message, Queues
+from shared.storage.turns import NoTurnError
 
 RESTARTS = 3
 CONFIG_WAIT_S = 30.0
@@ -117,10 +118,10 @@ class Reconciler:
         rate = application.rate_limit.requests_per_second
         patience_s = MAX_WAIT_S * (1 + self.jitter()) / 2
         try:
-            async with self.limiter.turn(application.name, rate, patience_s=patience_s):
+            async with self.limiter.turns.take(application.name, rate, patience_s=patience_s):
                 return await self._try(application, message, first=first)
-        except RateLimited as limited:
-            return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(limited.wait_s))
+        except NoTurnError:
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(MAX_WAIT_S))
 
     async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
         for _ in range(RESTARTS):

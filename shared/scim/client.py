@@ -271,9 +271,7 @@ class ScimClient:
             return replace(answer, resource=None, detail=f"the vendor ignores the filter on {by_filter}")
         return replace(answer, resource=None)
 
-    async def _write(
-        self, resource_type: ResourceType, resource_id: str, call: Call, *, priority: Turn
-    ) -> Response:
+    async def _write(self, resource_type: ResourceType, resource_id: str, call: Call, *, priority: Turn) -> Response:
         url = self._addresses.resource(resource_type, resource_id)
         if url is None:
             return Response(answer=_unusable_id())

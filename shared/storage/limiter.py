@@ -16,17 +16,15 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from shared.clock import Clock, read_instant, write_instant
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.service_clock import ServiceClock
 from shared.storage.slots import LATENESS_S, spacing_of
 from shared.storage.tables import Operation, StorageConflict, Tables
+from shared.storage.turns import Turns
 
 MAX_WAIT_S = 2.0
 """Longer waits are not slept in a function: the message is put back."""
@@ -54,8 +52,6 @@ _CLOCK_KEY = "clock"
 _CONFLICTS = 20
 _COME_S = 0.01
 _POLITE_S = 0.04
-_FEWEST_TURNS = 2
-_TURN_LOOK_S = 0.1
 _SOONEST = timedelta(milliseconds=5)
 """A slot that begins earlier would be over before its reservation is answered."""
 
@@ -80,8 +76,6 @@ class _Local:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: Counter[float] = field(default_factory=Counter)
     """How many ask for a slot and have none yet, by how far ahead they may reserve."""
-    turns: set[asyncio.Task[Any] | None] = field(default_factory=set)
-    """Who was let in and has no slot yet."""
     is_contended: bool = False
     """Somebody else moved the row last time: look before writing."""
     looked_at: float = float("-inf")
@@ -111,30 +105,10 @@ class Limiter:
         self._clock = clock
         self._service_clock = service_clock
         self._local: dict[str, _Local] = {}
+        self.turns = Turns(clock)
         self.slots: Counter[str] = Counter()
         """Slots so far, of all applications: reserved, entered, late (its owner woke after it), void, over (nobody took
         it). Every request to a vendor with a limit is one that was entered."""
-
-    @asynccontextmanager
-    async def turn(self, app: str, rate: float | None, *, patience_s: float) -> AsyncIterator[None]:
-        """Let few in at a time: nobody reads an account who would get no slot for it.
-
-        A process that is given more work than its vendor takes would otherwise spend its time on reading accounts
-        and putting them back, and wake too late for the slots it has. A turn ends with the task's first slot.
-        Raises RateLimited when none is free within `patience_s`.
-        """
-        local = self._local.setdefault(app, _Local())
-        deadline = self._clock.monotonic() + patience_s
-        while rate is not None and len(local.turns) >= max(_FEWEST_TURNS, int(rate * BATCH_S)):
-            if self._clock.monotonic() >= deadline:
-                raise RateLimited(MAX_WAIT_S)
-            await self._clock.sleep(_TURN_LOOK_S)
-        task = asyncio.current_task()
-        local.turns.add(task)
-        try:
-            yield
-        finally:
-            local.turns.discard(task)
 
     async def wait_for_slot(self, app: str, rate: float | None, *, first: bool) -> None:
         """Return when one request may be sent, at once when there is no limit.
@@ -182,7 +156,7 @@ class Limiter:
             return await self._wait_for(app, local, wish)
         finally:
             local.waiting[ahead_s] -= 1
-            local.turns.discard(asyncio.current_task())
+            self.turns.end(app)
 
     async def enter(self, app: str, slot: datetime | None) -> bool:
         """Wait until the slot begins; whether the request may be sent now. False: the slot is over, or void."""

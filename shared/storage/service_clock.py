@@ -103,9 +103,7 @@ def read_headers(
     """The readings in an answer's headers; `wrote`: its ETag is that of a row written by the request. Pure."""
     found = []
     if (date := _date_of(headers.get("date", ""))) is not None:
-        found.append(
-            Reading(earliest=date, latest=date + _DATE_LIFE_S, asked_at=asked_at, answered_at=answered_at)
-        )
+        found.append(Reading(earliest=date, latest=date + _DATE_LIFE_S, asked_at=asked_at, answered_at=answered_at))
     if wrote and (written := _written_at(headers.get("etag", ""))) is not None:
         found.append(
             Reading(

@@ -110,9 +110,11 @@ async def _run(folder: Path, storage: str, vendor: str, length: int) -> Seen:
     await services.prepare_storage()
     await services.states.publish_configuration(services.applications[APPLICATION])
     count = int(RATE * (length + WARM_UP_S))
-    await raise_users(services, [draw_user(1, 50 * (at // 14) + 10 + at % 14) for at in range(count)], make_number(1, 1))
+    await raise_users(
+        services, [draw_user(1, 50 * (at // 14) + 10 + at % 14) for at in range(count)], make_number(1, 1)
+    )
     await services.close()
-    settings = environment(folder / "provisioning.yaml", storage=storage, graph_url=_NO_GRAPH.split()[0])
+    settings = environment(folder / "provisioning.yaml", storage=storage, graph_url=_NO_GRAPH.split(maxsplit=1)[0])
     workers = await asyncio.gather(*(Worker.start(settings) for _ in range(WORKERS)))
     for worker in workers:
         worker.begin()

@@ -20,6 +20,7 @@ from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
 from shared.storage.service_clock import Reading, ServiceClock
 from shared.storage.slots import LATENESS_S, SKEW_S, spacing_of
 from shared.storage.tables import Tables
+from shared.storage.turns import NoTurnError
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 OpenLimiter = Callable[..., Limiter]
@@ -219,14 +220,14 @@ async def test_few_are_let_in_at_a_time_and_a_turn_ends_with_a_slot(open_limiter
 
     async def work(number: int) -> None:
         try:
-            async with limiter.turn("acme", 10.0, patience_s=2.0):
+            async with limiter.turns.take("acme", 10.0, patience_s=2.0):
                 inside.add(number)
                 most.append(len(inside))
                 await line.sleep(0.01)
                 await limiter.reserve("acme", 10.0, first=False)
                 inside.discard(number)
                 await line.sleep(5.0)
-        except RateLimited:
+        except NoTurnError:
             inside.discard(number)
 
     await line.run([work(number) for number in range(40)])
