@@ -12,7 +12,18 @@ from rich.console import Console
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.tables import as_markdown, show
 
-NAMES = ("cold_start", "rules", "reading", "consumer", "incremental", "initial_round", "group_members", "limiter")
+NAMES = (
+    "cold_start",
+    "rules",
+    "reading",
+    "consumer",
+    "incremental",
+    "initial_round",
+    "group_members",
+    "limiter",
+    "leaver",
+    "outage",
+)
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""
 

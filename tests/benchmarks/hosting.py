@@ -48,7 +48,10 @@ class Pump:
 
     async def _fetch(self) -> int:
         pages = self._queue.receive_messages(messages_per_page=BATCH, visibility_timeout=INVISIBLE_S).by_page()
-        messages = [message async for message in await anext(pages)]
+        try:
+            messages = [message async for message in await anext(pages)]
+        except StopAsyncIteration:
+            return 0
         for message in messages:
             task = asyncio.create_task(self._work(message))
             self._running.add(task)

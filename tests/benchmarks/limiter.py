@@ -9,23 +9,24 @@ request arrives, on loopback, and that is what is counted.
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shared.provisioning.accounts import make_number
+from shared.storage.slots import LATENESS_S, spacing_of
 from tests.benchmarks.consumer import raise_users
 from tests.benchmarks.separate import serve_apart
 from tests.benchmarks.tables import Table, number
 from tests.benchmarks.tenants import APPLICATION, NO_PRINCIPAL, call, environment, new_services
 from tests.benchmarks.vendor import serve_vendor
+from tests.benchmarks.worker_processes import Worker
 from tests.simulation.azurite import Azurite
 from tests.simulation.graph.people import draw_user
 
@@ -55,53 +56,6 @@ class Seen:
     """Of the workers that lived to the end."""
     busy: float = 0.0
     """Share of the machine's processor time that was used by anybody, other programs included."""
-
-
-@dataclass(slots=True)
-class Worker:
-    """One worker process."""
-
-    process: asyncio.subprocess.Process
-    said: list[Mapping[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    async def start(cls, settings: Mapping[str, str]) -> Worker:
-        """Starts one and waits until it is ready to begin."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.benchmarks.limited_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=dict(settings),
-            limit=2**24,
-        )
-        worker = cls(process)
-        await worker.hear()
-        return worker
-
-    async def hear(self) -> Mapping[str, Any]:
-        """Answers with its next line."""
-        assert self.process.stdout is not None
-        return json.loads(await self.process.stdout.readline())  # type: ignore[no-any-return]
-
-    def begin(self) -> None:
-        """Lets it work."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"begin\n")
-
-    async def end(self) -> Mapping[str, Any]:
-        """Ends it and answers with its report."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        report = await self.hear()
-        await self.process.wait()
-        return report
-
-    async def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        await self.process.wait()
 
 
 async def _run(folder: Path, storage: str, vendor: str, length: int) -> Seen:
@@ -163,8 +117,8 @@ def _table(seen: Seen, length: int) -> Table:
             "seconds above it",
             "slots late",
             "slots nobody took",
-            "wakes late by, median / 95 % / 99 %",
-            "processors busy",
+            "woken late by, 50 / 95 / 99 %",
+            "machine busy",
         ),
         rows=[
             (
@@ -178,17 +132,12 @@ def _table(seen: Seen, length: int) -> Table:
                 f"{seen.busy:.0%}",
             )
         ],
-        note="Counted as they arrive at the vendor's side, on loopback; slots and wakes of the workers that lived.",
+        note="Arrivals at the vendor's side, on loopback. Slots and wakes are those of the workers that lived; a slot "
+        f"is lost when its owner wakes more than {LATENESS_S * 1000:.0f} ms late. By their spacing at most "
+        f"{1 / spacing_of(RATE).total_seconds() / RATE:.1%} can be used. Machine: all programs on it, not only these.",
     )
 
 
 def _idle_s() -> float:
     """Seconds per processor that the machine was idle since it started (Linux)."""
-    uptime_s, idle_s = map(float, Path("/proc/uptime").read_text().split())
-    del uptime_s
-    import os
-
-    return idle_s / (os.cpu_count() or 1)
-
-
-__all__ = ["measure"]
+    return float(Path("/proc/uptime").read_text().split()[1]) / (os.cpu_count() or 1)
