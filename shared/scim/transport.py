@@ -102,7 +102,8 @@ async def exchange(
 ) -> Exchange:
     """Sends the request once and answers with what came back within `timeout_s` seconds; the network raises nothing.
 
-    `departs` returns when the first byte may leave; what it raises is raised here, and nothing was sent.
+    `departs` returns when the first byte may leave. What it raises is raised here, but for an OSError, which would be
+    taken for the network's; nothing was sent.
     """
     progress = _Progress(departs)
     received = _Received()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared.provisioning.account_rows import LeaseRequest, RowMoved
+from shared.provisioning.accounts import Account
 from shared.storage.durable_writes import DurableWrite, Moment
+from shared.storage.limiter import RateLimited
 from shared.storage.slots import LATENESS_S
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
@@ -72,3 +75,51 @@ async def test_a_slow_lease_write_costs_another_slot_instead_of_a_late_request(
 
         assert len(world.active("app")) == 1
         assert entered == [True, False, True]
+
+
+async def test_a_write_without_a_slot_is_taken_back_unsent(azurite: str, name_prefix: str, tmp_path: Path) -> None:
+    clock = HandClock()
+    async with _world(azurite, name_prefix, tmp_path, clock) as world:
+        limiter, calls = world.services.limiter, []
+        depart = limiter.depart
+
+        async def refused_once(*slot: object, first: bool) -> None:
+            calls.append(slot)
+            if len(calls) == 2:
+                raise RateLimited(1.0)
+            await depart(*slot, first=first)  # type: ignore[arg-type]
+
+        limiter.depart = refused_once  # type: ignore[method-assign]
+
+        await world.sync()
+        await world.deliver()
+
+        account = await world.account("app", world.tenant.user_ids()[0])
+        assert [entry.method for entry in world.vendors["app"].journal] == ["GET"]
+        assert (account.intent, account.lease_token, account.pending) == (None, "", True)
+        await world.settle()
+        assert len(world.active("app")) == 1
+
+
+async def test_a_slot_of_an_account_that_moved_is_used_by_the_next_try(
+    azurite: str, name_prefix: str, tmp_path: Path
+) -> None:
+    clock = HandClock()
+    async with _world(azurite, name_prefix, tmp_path, clock) as world:
+        rows, moved = world.services.rows, []
+        take_lease = rows.take_lease
+
+        async def moved_once(account: Account, request: LeaseRequest) -> Account:
+            if not moved:
+                moved.append(account)
+                raise RowMoved
+            return await take_lease(account, request)
+
+        rows.take_lease = moved_once  # type: ignore[method-assign]
+
+        await world.sync()
+        await world.deliver()
+
+        slots = world.services.limiter.slots
+        assert len(world.active("app")) == 1
+        assert slots["reserved"] == slots["entered"] == len(world.vendors["app"].journal)
