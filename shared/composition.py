@@ -99,7 +99,7 @@ class Services:
         """The SCIM client of an application."""
         return self.connections.client_of(application)
 
-    def _gate_of(self, application: Application) -> Gate:
+    def gate_of(self, application: Application) -> Gate:
         """Every request to a vendor passes its rate limit, look-ups and tokens included (protocol T14)."""
         from shared.scim.client import RequestPriority
 
@@ -119,7 +119,7 @@ class Services:
         from shared.scim.connections import ScimConnections
 
         return ScimConnections(
-            secret=self.settings.secret, gate_of=self._gate_of, timeout_s=self.settings.vendor_timeout_s
+            secret=self.settings.secret, gate_of=self.gate_of, timeout_s=self.settings.vendor_timeout_s
         )
 
     @cached_property

@@ -34,7 +34,6 @@ from shared.operations.held_report import report_held
 from shared.operations.local_settings import read_local_settings
 from shared.provisioning.accounts import is_number
 from shared.provisioning.held_deletions import HeldDeletions, ListChanged
-from shared.scim.client import Gate, RequestPriority
 from shared.scim.connections import ScimConnections
 from shared.storage.limiter import RateLimited
 from shared.storage.tables import StorageUnavailable
@@ -321,16 +320,10 @@ async def _open_connections(services: Services) -> ScimConnections:
     except StorageUnavailable:
         has_storage = False
 
-    def gate_of(each: Application) -> Gate:
-        async def gate(priority: RequestPriority) -> None:
-            if has_storage:
-                rate = each.rate_limit.requests_per_second
-                await services.limiter.wait_for_slot(each.name, rate, first=priority is RequestPriority.FIRST)
-
-        return gate
-
     return ScimConnections(
-        secret=services.settings.secret, gate_of=gate_of, timeout_s=services.settings.vendor_timeout_s
+        secret=services.settings.secret,
+        gate_of=services.gate_of if has_storage else None,
+        timeout_s=services.settings.vendor_timeout_s,
     )
 
 
