@@ -20,11 +20,11 @@ from shared.composition import Services, load_services
 from shared.provisioning.accounts import ACCOUNTS
 from shared.storage.durable_writes import DurableWrite, Moment
 from tests.benchmarks.separate import serve_apart
+from tests.benchmarks.storage import serve_storage
 from tests.benchmarks.tables import Table
 from tests.benchmarks.tenants import APPLICATION, call, control_of, environment, serve_graph, write_configuration
 from tests.benchmarks.vendor import serve_vendor
 from tests.benchmarks.worker_processes import Worker
-from tests.simulation.azurite import Azurite
 
 USERS = 100_000
 LEAVERS = 10
@@ -39,12 +39,12 @@ def measure(users: int | None) -> list[Table]:
     """Answers with the table of this benchmark."""
     count = users or USERS
     with (
-        Azurite.in_memory() as azurite,
+        serve_storage() as storage,
         serve_apart(serve_vendor) as vendor,
         serve_apart(serve_graph, count, False, PAGE_SIZE) as graph,
         tempfile.TemporaryDirectory() as folder,
     ):
-        seen = asyncio.run(_run(Path(folder), azurite.connection_string, vendor, graph))
+        seen = asyncio.run(_run(Path(folder), storage, vendor, graph))
     return [_table(count, seen)]
 
 

@@ -1,9 +1,9 @@
 """One rate limit for all workers: how much of it is used, and whether any second holds more.
 
 Four worker processes create accounts (a look-up and a POST each) from the real queue at a vendor that takes ten
-requests a second; Azurite, the vendor and each worker are processes of their own on this machine. After a third of the
-time one worker is killed (SIGKILL), at half of it another is started. The vendor refuses nothing: it notes when each
-request arrives, on loopback, and that is what is counted.
+requests a second; the storage emulators, the vendor and each worker are processes of their own on this machine. After a
+third of the time one worker is killed (SIGKILL), at half of it another is started. The vendor refuses nothing: it notes
+when each request arrives, on loopback, and that is what is counted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from shared.provisioning.accounts import make_number
 from shared.storage.slots import LATENESS_S, spacing_of
 from tests.benchmarks.consumer import raise_users
 from tests.benchmarks.separate import serve_apart
+from tests.benchmarks.storage import serve_storage
 from tests.benchmarks.tables import Table, number
 from tests.benchmarks.tenants import APPLICATION, NO_PRINCIPAL, call, environment, new_services
 from tests.benchmarks.vendor import serve_vendor
 from tests.benchmarks.worker_processes import Worker
-from tests.simulation.azurite import Azurite
 from tests.simulation.graph.people import draw_user
 
 SIZED_BY = "seconds"
@@ -41,8 +41,8 @@ _NO_GRAPH = f"http://127.0.0.1:9/v1.0 {NO_PRINCIPAL}"
 def measure(seconds: int | None) -> list[Table]:
     """Answers with the tables of this benchmark; `seconds` is how long the limit is watched."""
     length = seconds or SECONDS
-    with Azurite.in_memory() as azurite, serve_apart(serve_vendor) as vendor, tempfile.TemporaryDirectory() as folder:
-        seen = asyncio.run(_run(Path(folder), azurite.connection_string, vendor, length))
+    with serve_storage() as storage, serve_apart(serve_vendor) as vendor, tempfile.TemporaryDirectory() as folder:
+        seen = asyncio.run(_run(Path(folder), storage, vendor, length))
     return [_table(seen, length)]
 
 
@@ -134,7 +134,8 @@ def _table(seen: Seen, length: int) -> Table:
         ],
         note="Arrivals at the vendor's side, on loopback. Slots and wakes are those of the workers that lived; a slot "
         f"is lost when its owner wakes more than {LATENESS_S * 1000:.0f} ms late. By their spacing at most "
-        f"{1 / spacing_of(RATE).total_seconds() / RATE:.1%} can be used. Machine: all programs on it, not only these.",
+        f"{1 / spacing_of(RATE).total_seconds() / RATE:.1%} can be used. Machine: all programs on it, not only these; "
+        "where others keep it busy, `chrt -r 1 ./dev bench limiter` gives the workers the processor when they wake.",
     )
 
 

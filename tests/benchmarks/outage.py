@@ -21,11 +21,11 @@ from shared.provisioning.accounts import ACCOUNTS, make_number
 from tests.benchmarks.consumer import raise_users
 from tests.benchmarks.hosting import Pump
 from tests.benchmarks.separate import serve_apart
+from tests.benchmarks.storage import serve_storage
 from tests.benchmarks.tables import Table, number
 from tests.benchmarks.tenants import APPLICATION, NO_PRINCIPAL, call, environment, new_services
 from tests.benchmarks.vendor import serve_vendor
 from tests.benchmarks.worker_processes import Worker
-from tests.simulation.azurite import Azurite
 from tests.simulation.graph.people import draw_user
 
 ACCOUNTS_COUNT = 1000
@@ -40,8 +40,8 @@ _NO_GRAPH = f"http://127.0.0.1:9/v1.0 {NO_PRINCIPAL}"
 def measure(users: int | None) -> list[Table]:
     """Answers with the table of this benchmark."""
     count = users or ACCOUNTS_COUNT
-    with Azurite.in_memory() as azurite, serve_apart(serve_vendor) as vendor, tempfile.TemporaryDirectory() as folder:
-        seen = asyncio.run(_run(Path(folder), azurite.connection_string, vendor, count))
+    with serve_storage() as storage, serve_apart(serve_vendor) as vendor, tempfile.TemporaryDirectory() as folder:
+        seen = asyncio.run(_run(Path(folder), storage, vendor, count))
     least_s = count / RATE
     return [
         Table(
