@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.drift_findings import DriftFindings
+    from shared.provisioning.drift_rounds import DriftRounds
     from shared.provisioning.failing import Failures
     from shared.provisioning.guard import GuardKeeper
     from shared.provisioning.held_deletions import HeldDeletions
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
     from shared.provisioning.saving import Saves
+    from shared.provisioning.verifying import Verifier
     from shared.scim.client import Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
@@ -375,6 +378,53 @@ class Services:
         )
 
     @cached_property
+    def drift_rounds(self) -> DriftRounds:
+        """How far verifications have come."""
+        from shared.provisioning.drift_rounds import DriftRounds
+
+        return DriftRounds(self.tables)
+
+    @cached_property
+    def drift_findings(self) -> DriftFindings:
+        """What verifications found."""
+        from shared.provisioning.drift_findings import DriftFindings
+
+        return DriftFindings(self.tables)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Drift verification."""
+        from shared.provisioning.drift_confirming import DriftConfirmer
+        from shared.provisioning.ownership import OwnershipJudge
+        from shared.provisioning.verification_pace import AnswerHeed
+        from shared.provisioning.verifying import Verifier
+
+        heed = AnswerHeed(states=self.states, limiter=self.limiter)
+        return Verifier(
+            rows=self.rows,
+            tables=self.tables,
+            states=self.states,
+            rounds=self.drift_rounds,
+            findings=self.drift_findings,
+            confirmer=DriftConfirmer(
+                rows=self.rows,
+                rounds=self.drift_rounds,
+                findings=self.drift_findings,
+                mapper=self.mapper,
+                client_of=self.client_of,
+                heed=heed,
+                clock=self.clock,
+                new_id=new_id,
+            ),
+            ownership=OwnershipJudge(
+                mirror=self.mirror, rows=self.rows, findings=self.drift_findings, mapper=self.mapper
+            ),
+            client_of=self.client_of,
+            heed=heed,
+            clock=self.clock,
+        )
+
+    @cached_property
     def housekeeper(self) -> Housekeeper:
         """Sweep, guard, probes, log trim."""
         from shared.provisioning.housekeeping import Housekeeper
@@ -386,6 +436,7 @@ class Services:
             guard=self.guard,
             backlog=self.backlog,
             wakeups=self.wakeups,
+            verifier=self.verifier,
             reconciler=self.reconciler,
             clock=self.clock,
         )

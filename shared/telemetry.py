@@ -41,6 +41,8 @@ class Event(StrEnum):
     APPLICATION_QUARANTINED = "application.quarantined"
     APPLICATION_RESUMED = "application.resumed"
     APPLICATION_CONFIGURED = "application.configured"
+    ACCOUNT_DRIFTED = "account.drifted"
+    DRIFT_VERIFIED = "drift.verified"
     BACKLOG_QUEUED = "backlog.queued"
     SETTING_MISSING = "setting.missing"
 
@@ -65,6 +67,7 @@ _WARNINGS = frozenset(
         Event.DIRECTORY_OBJECT_UNUSABLE,
         Event.ACCOUNT_RETRIED,
         Event.ACCOUNT_ESCROWED,
+        Event.ACCOUNT_DRIFTED,
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
     }

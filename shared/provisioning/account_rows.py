@@ -130,6 +130,7 @@ class AccountRows:
             lease_until=request.until,
             intent=request.intent,
             intent_at=request.at,
+            **({"doubted_at": request.at} if account.intent is not None else {}),
             **_claimed(account, request),
         )
         operations = [

@@ -16,6 +16,7 @@ Rows of an application (`accounts` / application):
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
+    drift:, seen:, unowned:       what a verification found (`drift_findings`)
 """
 
 from __future__ import annotations
@@ -174,6 +175,8 @@ class Account:
     removed: int = 0
     """Groups: how many memberships were taken away since `removed_since`."""
     removed_since: datetime | None = None
+    doubted_at: datetime | None = None
+    """When a write was repeated because the one before had no answer: the vendor is asked later what it holds."""
     staged: str = ""
     permit: str = ""
     rejected: str = ""
@@ -292,6 +295,7 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         removing=int(values.get("removing", 0)),
         removed=int(values.get("removed", 0)),
         removed_since=instant("removed_since"),
+        doubted_at=instant("doubted_at"),
         staged=text("staged"),
         permit=text("permit"),
         rejected=text("rejected"),

@@ -10,6 +10,7 @@ from shared.provisioning import pull_run
 from shared.provisioning.guard import Release, Verdict
 from shared.storage.durable_writes import DurableWrite, Observer
 from shared.storage.tables import Operation, StorageConflict
+from tests.provisioning.drift_stories import DRIFT_STORIES
 from tests.provisioning.group_stories import GROUP_STORIES
 from tests.provisioning.stories import APP, Scenery, Stage, message_about, raised_while_sending
 from tests.simulation.vendors.options import FilterMode, VendorOptions
@@ -461,6 +462,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "manager is adopted": (manager_is_adopted, Scenery()),
     "more at once than a run may raise": (listed, Scenery()),
     **GROUP_STORIES,
+    **DRIFT_STORIES,
 }
 
 
