@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
+    from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
     from shared.provisioning.verifying import Verifier
     from shared.scim.client import Gate, ScimClient
@@ -187,6 +188,13 @@ class Services:
         from shared.provisioning.held_deletions import HeldDeletions
 
         return HeldDeletions(tables=self.tables, guard=self.guard)
+
+    @cached_property
+    def retries(self) -> Retries:
+        """Another try, when a person asks for it."""
+        from shared.provisioning.retries import Retries
+
+        return Retries(tables=self.tables, queues=self.queues, clock=self.clock)
 
     @cached_property
     def lists(self) -> RaiseLists:

@@ -39,6 +39,7 @@ class Event(StrEnum):
     DELETIONS_RELEASED = "deletions.released"
     DELETIONS_REJECTED = "deletions.rejected"
     APPLICATION_QUARANTINED = "application.quarantined"
+    APPLICATION_PAUSED = "application.paused"
     APPLICATION_RESUMED = "application.resumed"
     APPLICATION_CONFIGURED = "application.configured"
     ACCOUNT_DRIFTED = "account.drifted"

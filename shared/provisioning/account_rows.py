@@ -348,6 +348,14 @@ class AccountRows:
         if owner and owner != account.key:
             raise IndexTaken(owner, is_target=True)
 
+    async def note_crash(self, account: Account, crash: str) -> None:
+        """Note what an attempt ended with that nobody foresaw. A row that moved meanwhile is left alone."""
+        noted = Operation.merge(account.key, write_columns(crash=crash), etag=account.etag)
+        try:
+            await self._tables.commit(DurableWrite.CRASH_NOTE, ACCOUNTS, account.application, [noted])
+        except StorageConflict:
+            return
+
     async def save_unleased(
         self, write: DurableWrite, account: Account, *, columns: Mapping[str, Any], entry: LogEntry | None
     ) -> None:
@@ -383,6 +391,7 @@ NOTHING_FAILED: Mapping[str, Any] = {
     "failed_at": None,
     "error_code": "",
     "error": "",
+    "crash": "",
 }
 """The columns of a row that has nothing to complain about."""
 

@@ -152,6 +152,8 @@ class Account:
     """When the present series of failures began."""
     error_code: str = ""
     error: str = ""
+    crash: str = ""
+    """The exception an attempt ended with that nobody foresaw: its type and where, never its text."""
     lease_token: str = ""
     lease_until: datetime | None = None
     intent: Intent | None = None
@@ -281,6 +283,7 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         failed_at=instant("failed_at"),
         error_code=text("error_code"),
         error=text("error"),
+        crash=text("crash"),
         lease_token=text("lease_token"),
         lease_until=instant("lease_until"),
         intent=Intent.decode(text("intent")),

@@ -51,6 +51,7 @@ class Housekeeper:
         """Release what the guard permits, probe what is quarantined, queue what is due, trim the log, verify."""
         for application in self.applications.enabled:
             await self.guard.release(application)
+            await self.states.announce(application.name)
             await self._probe(application)
             if application.has_members:
                 await self.wakeups.wake_forgotten(application.name)
