@@ -294,6 +294,57 @@ async def test_a_change_on_its_way_is_no_drift(verifying: Open) -> None:
         assert held(world, target_id)["title"] == "Astronaut"
 
 
+async def test_a_row_that_moves_while_the_vendor_is_read_is_left_alone(
+    verifying: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of the vendor is older than what was sent meanwhile: believing it would hide the next change."""
+    async with verifying() as world:
+        user_id, target_id = await active_person(world)
+        meddle(world.vendors[APP], target_id, title="Meddled")
+        client = world.services.client_of(world.services.applications[APP])
+        read = type(client).read
+
+        async def read_slowly(self: object, *given: Any, **more: Any) -> Any:
+            answer = await read(self, *given, **more)
+            world.tenant.update(user_id, jobTitle="Astronaut")
+            await world.sync()
+            await world.deliver()
+            return answer
+
+        monkeypatch.setattr(type(client), "read", read_slowly)
+        done = await run_round(world)
+
+        assert done.repaired == 0
+        assert await findings(world) == {}
+        account = await world.account(APP, user_id)
+        assert (account.sent or {})["title"] == held(world, target_id)["title"] == "Astronaut"
+
+
+async def test_an_account_made_while_the_list_was_read_has_an_owner_in_the_end(verifying: Open) -> None:
+    """Its request is through, its row is not saved yet: the page shows an account that no row owns."""
+    async with verifying() as world:
+        listing = world.services.verifier
+        compare = type(listing)._compare_page
+        user_id, target_id = await active_person(world)
+
+        async def compared_too_soon(self: object, application: Any, current: Any, page: Any) -> Any:
+            owners = type(listing)._owners
+
+            async def without_one(me: object, *given: Any) -> Any:
+                return {key: value for key, value in (await owners(me, *given)).items() if key != target_id}
+
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(type(listing), "_owners", without_one)
+                return await compare(self, application, current, page)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(type(listing), "_compare_page", compared_too_soon)
+            await run_round(world)
+
+        assert await unowned(world) == {}
+        assert (await world.account(APP, user_id)).state is AccountState.IN_SYNC
+
+
 async def test_a_vendor_that_cannot_list_is_read_account_by_account(verifying: Open) -> None:
     async with verifying() as world:
         vendor = world.vendors[APP]
