@@ -1,15 +1,17 @@
-"""Commands that move an application, or try its accounts again: pause, resume, retry."""
+"""Commands that move an application, show what failed, or try it again: pause, resume, failures, retry."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from shared.composition import Services
+from shared.operations import rendering
 from shared.operations.account_story import find_source
 from shared.operations.commands import App, CommandRefused, Json, helpful, pick, run, show
 from shared.operations.exit_codes import ExitCode
+from shared.operations.failure_report import list_failures
 
 __all__ = ["register"]
 
@@ -19,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(pause)
     app.command()(resume)
     app.command()(retry)
+    app.command()(failures)
 
 
 def pause(
@@ -82,3 +85,22 @@ def retry(
                 code=ExitCode.ATTENTION,
             )
         show({"accounts": count}, [f"{count} accounts are tried again."], as_json=as_json)
+
+
+def failures(
+    application: App,
+    code: Annotated[str, typer.Option("--code", help="Only those with this error code.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show every account whose last attempt failed: code, text, since when, how often, when next, what to do."""
+
+    async def read(services: Services) -> list[Any]:
+        chosen = pick(services.applications, application)
+        await services.tables.create_missing()
+        return await list_failures(services.tables, chosen.name, code=code)
+
+    with helpful(as_json=as_json):
+        found = run(read)
+        show(found, [rendering.failures_table(found)] if found else ["Nothing has failed."], as_json=as_json)
+        if found:
+            raise typer.Exit(ExitCode.ATTENTION)

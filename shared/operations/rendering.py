@@ -14,6 +14,7 @@ from shared.operations.application_report import ApplicationReport
 from shared.operations.configuration_check import ConfigurationReport
 from shared.operations.connection_report import ConnectionReport
 from shared.operations.drift_report import DriftReport
+from shared.operations.failure_report import FailedAccount
 from shared.operations.held_report import HeldReport
 from shared.operations.log_lines import LogLine
 from shared.operations.mapping_preview import MappingPreview
@@ -199,4 +200,24 @@ def history_table(report: ApplicationReport) -> Table:
     table = _table("At", "Status", "Reason", "Detail", title=f"History of {report.name}")
     for change in report.history:
         table.add_row(*(_text(cell) for cell in (change.at, str(change.status), change.reason, change.detail)))
+    return table
+
+
+def failures_table(failures: Sequence[FailedAccount]) -> Table:
+    """A row per account whose last attempt failed."""
+    table = _table("Directory id", "State", "Error", "First, last, next", "Attempts", "What to do")
+    for each in failures:
+        times = "\n".join(
+            "-" if at is None else at.isoformat(timespec="seconds")
+            for at in (each.first_at, each.last_at, each.next_at)
+        )
+        cells = (
+            each.source_id,
+            each.state,
+            f"{each.code}\n{each.text}".strip(),
+            times,
+            str(each.attempts),
+            each.remedy,
+        )
+        table.add_row(*(_text(cell) for cell in cells))
     return table

@@ -150,6 +150,7 @@ class Account:
     next_attempt_at: datetime | None = None
     failed_at: datetime | None = None
     """When the present series of failures began."""
+    last_failed_at: datetime | None = None
     error_code: str = ""
     error: str = ""
     crash: str = ""
@@ -281,6 +282,7 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         attempts=int(values.get("attempts", 0)),
         next_attempt_at=instant("next_attempt_at"),
         failed_at=instant("failed_at"),
+        last_failed_at=instant("last_failed_at"),
         error_code=text("error_code"),
         error=text("error"),
         crash=text("crash"),

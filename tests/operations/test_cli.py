@@ -239,6 +239,21 @@ async def test_a_pause_shows_in_the_status_with_its_history_and_ends_by_resume(s
     assert [each["status"] for each in history[:2]] == ["Active", "Paused"]
 
 
+async def test_failures_are_listed_with_since_when_how_often_and_what_to_do(stage: Stage) -> None:
+    result = await stage.run("failures", "acme", "--json")
+    other = await stage.run("failures", "acme", "--code", "Unheard")
+    shown = await stage.run("failures", "acme")
+
+    [failed] = json.loads(result.stdout)
+    assert (result.exit_code, shown.exit_code) == (ExitCode.ATTENTION, ExitCode.ATTENTION)
+    assert (other.exit_code, other.stdout.strip()) == (ExitCode.OK, "Nothing has failed.")
+    assert (failed["source_id"], failed["code"], failed["state"]) == (stage.escrowed, "ForeignAccount", "escrowed")
+    assert failed["first_at"] <= failed["last_at"] < failed["next_at"]
+    assert failed["attempts"] >= 1
+    assert "externalId" in failed["remedy"]
+    assert stage.escrowed in shown.stdout
+
+
 async def test_an_account_in_escrow_is_retried_and_one_that_is_not_is_refused(stage: Stage) -> None:
     one = await stage.run("retry", "acme", stage.escrowed)
     synced = await stage.run("retry", "acme", stage.in_sync)
