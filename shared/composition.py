@@ -403,6 +403,7 @@ class Services:
     def verifier(self) -> Verifier:
         """Drift verification."""
         from shared.provisioning.drift_confirming import DriftConfirmer
+        from shared.provisioning.drift_members import DriftMembers
         from shared.provisioning.ownership import OwnershipJudge
         from shared.provisioning.verification_pace import AnswerHeed
         from shared.provisioning.verifying import Verifier
@@ -418,6 +419,7 @@ class Services:
                 rows=self.rows,
                 rounds=self.drift_rounds,
                 findings=self.drift_findings,
+                members=DriftMembers(tables=self.tables, wakeups=self.wakeups),
                 mapper=self.mapper,
                 client_of=self.client_of,
                 heed=heed,

@@ -30,6 +30,8 @@ class DriftCause(StrEnum):
     """The vendor's list showed other values."""
     UNSEEN = "unseen"
     """The vendor's list did not show the account, or the vendor cannot list."""
+    MEMBERS = "members"
+    """A group with members, which lists do not show."""
     DOUBTED = "doubted"
     """A write had no answer within the last day; a late one may have landed behind the one that settled it."""
 

@@ -64,6 +64,8 @@ class Finding:
     paths: Mapping[str, tuple[str, str]]
     """Path -> what was sent and what the vendor holds, cut and redacted; `(account)` for one that is gone."""
     round: str
+    tries: int = 0
+    """How often it could not be read."""
     etag: str = ""
 
     @property
@@ -106,7 +108,7 @@ def suspect_operation(account: Account, cause: DriftCause, round_id: str) -> Ope
     """Note that an account has to be read by itself; what was found about it before stays until then."""
     return Operation.merge(
         finding_key(account.kind, account.source_id),
-        write_columns(target_id=account.target_id, status=DriftStatus.SUSPECTED, cause=cause, round=round_id),
+        write_columns(target_id=account.target_id, status=DriftStatus.SUSPECTED, cause=cause, round=round_id, tries=0),
     )
 
 
@@ -145,12 +147,10 @@ class DriftFindings:
         rows = await self._tables.read_range(ACCOUNTS, app, first=first, before=f"{first}~")
         return {source_id for row in rows for source_id in json.loads(str(row.values.get("ids", "[]")))}
 
-    async def list_suspects(self, app: str) -> list[Finding]:
-        """Accounts that are still to be read by themselves, in the order of their keys; a page of them."""
+    async def list_suspects(self, app: str) -> AsyncIterator[list[Finding]]:
+        """Accounts that are still to be read by themselves, page by page."""
         async for page in self._query(app, DRIFT_PREFIX, where=f"status eq '{DriftStatus.SUSPECTED}'", page_size=100):
-            if page:
-                return [read_finding(row) for row in page]
-        return []
+            yield [read_finding(row) for row in page]
 
     async def list_findings(self, app: str) -> AsyncIterator[list[Finding]]:
         """Every account that differs, page by page."""
@@ -167,6 +167,11 @@ class DriftFindings:
         await self._tables.commit_all(
             DurableWrite.DRIFT_NOTE, ACCOUNTS, app, [Operation.delete(finding_key(finding.kind, finding.source_id))]
         )
+
+    async def note_try(self, app: str, finding: Finding) -> None:
+        """The vendor did not answer for this account; the next slice asks again."""
+        tried = Operation.merge(finding_key(finding.kind, finding.source_id), {"tries": finding.tries + 1})
+        await self._tables.commit(DurableWrite.DRIFT_NOTE, ACCOUNTS, app, [tried])
 
     async def confirm(
         self, app: str, finding: Finding, status: DriftStatus, paths: Mapping[str, tuple[str, str]], now: datetime
@@ -274,6 +279,7 @@ def read_finding(row: Row) -> Finding:
         found_at=read_instant(str(row.values.get("found_at", ""))),
         paths={path: (str(sent), str(observed)) for path, (sent, observed) in paths.items()},
         round=str(row.values.get("round", "")),
+        tries=int(row.values.get("tries", 0)),
         etag=row.etag,
     )
 

@@ -58,6 +58,8 @@ class DriftRound:
     position: ListPosition = field(default_factory=ListPosition)
     """Where the list goes on."""
     pages: int = 0
+    failures: int = 0
+    """How often in a row the list could not be read."""
     cursor: str = ""
     """The account row after which the missing ones are looked for."""
     sample: Sample = field(default_factory=lambda: Sample(differing={}))
@@ -111,6 +113,7 @@ class DriftRounds:
             kind=ResourceKind(row.text("kind") or ResourceKind.USER),
             position=_read_position(row.text("position")),
             pages=count("pages"),
+            failures=count("failures"),
             cursor=row.text("cursor"),
             sample=Sample(compared=count("compared"), differing=json.loads(row.text("differing") or "{}")),
             vanished=count("vanished"),
@@ -131,6 +134,7 @@ class DriftRounds:
             phase=moved.phase,
             kind=moved.kind,
             pages=moved.pages,
+            failures=moved.failures,
             cursor=moved.cursor,
             compared=moved.sample.compared,
             differing=json.dumps(dict(list(moved.sample.differing.items())[:_PATHS_COUNTED])),

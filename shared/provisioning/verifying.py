@@ -36,6 +36,7 @@ from shared.provisioning.drift_rounds import DriftPhase, DriftRound, DriftRounds
 from shared.provisioning.exporting import ClientOf
 from shared.provisioning.ownership import OwnershipJudge
 from shared.provisioning.verification_pace import AnswerHeed, Pace, SliceOver
+from shared.scim.answers import Answer
 from shared.scim.client import RequestPriority
 from shared.scim.listing import ListPosition, Page
 from shared.scim.patching import read_attribute
@@ -46,6 +47,9 @@ DOUBT_AGE = timedelta(minutes=15)
 """After this no write of an account that was in doubt is on its way any more."""
 
 DOUBT_EVERY = timedelta(hours=1)
+_LIST_TRIES = 12
+"""An hour of housekeepings."""
+
 _DOUBT_LIFE = timedelta(days=1)
 _PARALLEL_READS = 16
 _COLUMNS = ("target_id", "linked_at", "pending", "staged", "permit", "state", "config", "sent", "intent", "doubted_at")
@@ -110,20 +114,28 @@ class Verifier:
             TYPES[current.kind], position=current.position, priority=RequestPriority.NORMAL
         )
         if not page.answer.ok:
-            await self.heed.heed(application, page.answer)
-            moved = replace(current, phase=DriftPhase.MISSING, cursor="", problem=page.answer.detail[:200])
-            return await self.rounds.save(moved)
+            return await self._do_without_list(application, current, page.answer)
         operations, compared, differing, unowned = await self._compare_page(application, current, page)
         await self.findings.note_page(application.name, operations)
         moved = replace(
             current,
             pages=current.pages + 1,
+            failures=0,
             sample=added(current.sample, differing, compared=compared),
             unowned=current.unowned + unowned,
         )
         if page.next is not None:
             return await self.rounds.save(replace(moved, position=page.next))
         return await self.rounds.save(replace(moved, phase=DriftPhase.MISSING, cursor=""))
+
+    async def _do_without_list(self, application: Application, current: DriftRound, answer: Answer) -> DriftRound:
+        """Read everybody by themselves where the vendor cannot list, or failed at it again and again."""
+        if current.failures + 1 < _LIST_TRIES:
+            failed = await self.rounds.save(replace(current, failures=current.failures + 1))
+            await self.heed.heed(application, answer)
+            current = failed
+        problem = answer.detail[:200] or str(answer.kind)
+        return await self.rounds.save(replace(current, phase=DriftPhase.MISSING, cursor="", problem=problem))
 
     async def _compare_page(
         self, application: Application, current: DriftRound, page: Page
@@ -147,6 +159,8 @@ class Verifier:
             if drifted:
                 differing.update(drifted.keys())
                 operations.append(suspect_operation(account, DriftCause.CHANGED, current.id))
+            elif self.confirmer.reads_members(application, account):
+                operations.append(suspect_operation(account, DriftCause.MEMBERS, current.id))
         operations.append(seen_operation(current.kind, current.id, current.pages, seen))
         return operations, compared, differing, len(shown) - len(seen)
 
@@ -243,13 +257,19 @@ class Verifier:
         return is_settled(account, config=application.config_hash, now=self.clock.now())
 
     async def _confirm_suspects(self, application: Application, current: DriftRound, pace: Pace) -> DriftRound:
-        """Read each suspect by itself. Without any left, the round goes on to the accounts without an owner."""
-        suspects = await self.findings.list_suspects(application.name)
-        if not suspects:
-            return await self.rounds.save(replace(current, phase=DriftPhase.OWNING))
-        for finding in suspects:
-            current = await self.confirmer.confirm(application, current, finding, pace)
-        return await self.rounds.save(current)
+        """Read each suspect by itself, once a slice; what is still open then waits for the next one.
+
+        Without any left, the round goes on to the accounts without an owner.
+        """
+        is_open = False
+        async for page in self.findings.list_suspects(application.name):
+            for finding in page:
+                current, is_done = await self.confirmer.confirm(application, current, finding, pace)
+                is_open = is_open or not is_done
+        if is_open:
+            await self.rounds.save(current)
+            raise SliceOver
+        return await self.rounds.save(replace(current, phase=DriftPhase.OWNING))
 
     async def _finish(self, application: Application, current: DriftRound) -> DriftRound:
         """Say whose the accounts without an owner are, forget what earlier rounds found, and be done."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from shared.provisioning.accounts import ResourceKind
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.stories import APP, Scenery, Stage
 
 REPAIRING = Scenery(more="drift: {mode: repair, every: 7d}")
+REPAIRING_GROUPS = Scenery(more="groups: {enabled: true}\ndrift: {mode: repair, every: 7d}")
 
 
 async def verified(stage: Stage) -> None:
@@ -66,10 +68,20 @@ async def late_write_behind_the_last(stage: Stage) -> None:
     await stage.pass_time(3600)
 
 
+async def members_taken_out_at_the_vendor(stage: Stage) -> None:
+    members = [await stage.provisioned() for _ in range(2)]
+    group_id = await stage.provisioned_group(*members)
+    group = await stage.world.services.rows.read(APP, ResourceKind.GROUP, group_id)
+    stage.begin()
+    meddle(stage.acme, group.target_id, "Groups", members=None, displayName="Meddled")
+    await verified(stage)
+
+
 DRIFT_STORIES: dict[str, tuple[Callable[[Stage], Awaitable[None]], Scenery]] = {
     "changed at the vendor": (changed_at_the_vendor, REPAIRING),
     "leaver enabled at the vendor": (enabled_at_the_vendor, REPAIRING),
     "removed at the vendor": (removed_at_the_vendor, REPAIRING),
     "changed at the vendor and in the directory": (changed_at_the_vendor_and_in_the_directory, REPAIRING),
+    "members taken out at the vendor": (members_taken_out_at_the_vendor, REPAIRING_GROUPS),
     "late write behind the last": (late_write_behind_the_last, Scenery()),
 }

@@ -374,6 +374,92 @@ async def test_groups_are_compared_by_name(verifying: Open) -> None:
         assert len(held(world, group.target_id, "Group")["members"]) == 2
 
 
+async def team_of(world: World, members: list[str]) -> tuple[str, str]:
+    """A group with these members at the vendor, and the vendor's id of it."""
+    team = world.tenant.create_group("Team", members=members)
+    await calm(world)
+    return team, (await world.services.rows.read(APP, ResourceKind.GROUP, team)).target_id
+
+
+def members_of(world: World, target_id: str) -> set[str]:
+    return {each["value"] for each in held(world, target_id, "Group").get("members") or []}
+
+
+async def test_members_whom_somebody_took_out_are_given_back_and_those_put_in_by_hand_stay(verifying: Open) -> None:
+    async with verifying(more="groups: {enabled: true}") as world:
+        vendor = world.vendors[APP]
+        [stranger] = vendor.seed([{"userName": "local-admin", "active": True}])
+        team, target_id = await team_of(world, people(world, 4))
+        before = members_of(world, target_id)
+        taken_out = sorted(before)[:2]
+        meddle(vendor, target_id, "Groups", members=[{"value": each} for each in (*sorted(before)[2:], stranger)])
+
+        done = await run_round(world)
+        found = (await findings(world))[team]
+
+        assert len(before) == 4
+        assert members_of(world, target_id) == before | {stranger}
+        assert (done.repaired, found.status) == (1, DriftStatus.REPAIRING)
+        assert found.paths["members"][1] == f"{len(taken_out)} of 4 are missing"
+        assert (await run_round(world)).drifted == 0
+        assert await findings(world) == {}
+
+
+async def test_a_member_who_left_meanwhile_is_not_given_back(verifying: Open) -> None:
+    async with verifying(more="groups: {enabled: true}") as world:
+        team, target_id = await team_of(world, people(world, 3))
+        before = members_of(world, target_id)
+        leaver = people(world, 1)[0]
+        left = (await world.account(APP, leaver)).target_id
+        meddle(world.vendors[APP], target_id, "Groups", members=[{"value": each} for each in before - {left}])
+        world.clock.advance(DAY)
+        await world.services.housekeeper.keep_house()
+        world.tenant.remove_member(team, leaver)
+        await world.sync()
+
+        await world.settle()
+
+        assert members_of(world, target_id) == before - {left}
+
+
+async def test_missing_members_are_reported_where_nothing_is_repaired(verifying: Open) -> None:
+    async with verifying("report", more="groups: {enabled: true}") as world:
+        team, target_id = await team_of(world, people(world, 3))
+        meddle(world.vendors[APP], target_id, "Groups", members=None)
+
+        await run_round(world)
+
+        assert (await findings(world))[team].status is DriftStatus.REPORTED
+        assert members_of(world, target_id) == set()
+
+
+async def test_one_account_that_cannot_be_read_does_not_hold_up_the_round(verifying: Open) -> None:
+    async with verifying() as world:
+        vendor = world.vendors[APP]
+        both = sorted(found["id"] for found in vendor.resources())[:2]
+        for target_id in both:
+            meddle(vendor, target_id, displayName="Meddled")
+        vendor.faults.add("error", method="GET", path=f"/Users/{both[0]}", status=500, times=None)
+
+        await run_round(world)
+
+        assert held(world, both[0])["displayName"] == "Meddled"
+        assert held(world, both[1])["displayName"] != "Meddled"
+
+
+async def test_a_list_that_fails_again_and_again_is_done_without(verifying: Open) -> None:
+    async with verifying() as world:
+        vendor = world.vendors[APP]
+        _, target_id = await active_person(world)
+        meddle(vendor, target_id, displayName="Meddled")
+        vendor.faults.add("error", method="GET", path="/Users$", status=500, times=None)
+
+        done = await run_round(world)
+
+        assert done.problem
+        assert held(world, target_id)["displayName"] != "Meddled"
+
+
 async def test_revoked_credentials_quarantine_the_application_and_the_round_goes_on_afterwards(
     verifying: Open,
 ) -> None:
