@@ -72,4 +72,5 @@ async def put_there(vendors: Vendors, beforehand: Mapping[str, Beforehand]) -> N
             {"displayName": group.name, "members": [{"value": ids[user_name]} for user_name in sorted(group.members)]}
             for group in held.groups.values()
         ]
-        await vendors.put(application, "Group", groups)
+        if groups:
+            await vendors.put(application, "Group", groups)

@@ -131,6 +131,11 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
         screen.say("[magenta]held[/magenta]: still active, until a person approves or the assignments come back")
     if any(finding.by_hand for finding in findings):
         screen.say("[yellow]by hand[/yellow]: groups that a person has to make at the vendor; then they are filled")
+    say_findings(screen, findings, agrees=all(finding.agrees for finding in findings))
+
+
+def say_findings(screen: Screen, findings: Sequence[Finding], *, agrees: bool) -> None:
+    """Names everything that is wrong, and says whether all agrees."""
     differences = [(finding.title, difference) for finding in findings for difference in finding.all_differences]
     for title, difference in differences[:MOST_DIFFERENCES]:
         screen.say(f"[red]{difference.kind}[/red] {title}: {difference.name}: {difference.text}")
@@ -139,7 +144,7 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
             screen.say(f"[red]violation[/red] {finding.title}: {violation['rule']} {violation['name']}")
         for complaint in finding.complaints:
             screen.say(f"[red]not as it should be[/red] {finding.title}: {complaint}")
-    if all(finding.agrees for finding in findings):
+    if agrees:
         screen.say("[bold green]Everything agrees, and no rule of any vendor was broken.[/bold green]")
     else:
         screen.say("[bold red]It does not agree.[/bold red]")
