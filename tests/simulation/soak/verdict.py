@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -63,7 +64,10 @@ def read_effort(log: Iterable[str]) -> Effort:
     counted: dict[str, Counter[str]] = {}
     for line in log:
         found = _EVENT.search(line)
-        if found is not None:
+        if found is None:
+            continue
+        # A host that is killed may leave half a line, and its successor writes on behind it.
+        with contextlib.suppress(ValueError):
             application = str(json.loads(found["fields"]).get("application", ""))
             counted.setdefault(found["event"], Counter())[application] += 1
     return Effort(
