@@ -44,7 +44,15 @@ class Change(StrEnum):
 
 _CHANGES = (
     *(Change.JOINER, Change.TITLE, Change.TITLE, Change.TITLE, Change.RENAME, Change.MANAGER, Change.MOVE),
-    *(Change.DISABLE, Change.DISABLE, Change.ENABLE, Change.ENABLE, Change.GROUP_JOIN, Change.GROUP_JOIN),
+    *(
+        Change.DISABLE,
+        Change.DISABLE,
+        Change.DISABLE,
+        Change.ENABLE,
+        Change.ENABLE,
+        Change.GROUP_JOIN,
+        Change.GROUP_JOIN,
+    ),
     *(Change.GROUP_LEAVE, Change.GROUP_LEAVE, Change.ASSIGN, Change.ASSIGN, Change.UNASSIGN, Change.UNASSIGN),
 )
 _STRIKES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.simulation.demo.progress import Settling
 from tests.simulation.demo.screen import Screen
 from tests.simulation.demo.stage import Staging, open_stage, principals_of
 from tests.simulation.demo.tables import accounts_table, groups_table, spending_table
-from tests.simulation.demo.verdict import find_out
+from tests.simulation.demo.verdict import Finding, find_out
 from tests.simulation.soak.load import Load
 from tests.simulation.soak.plan import Plan, plan_soak
 from tests.simulation.soak.staff import Staff
@@ -114,19 +114,27 @@ def _tell(screen: Screen, load: Load, outcomes: Sequence[Outcome], effort: Effor
     screen.console.print(accounts_table(findings))
     screen.console.print(groups_table(findings))
     screen.console.print(toll_table(outcomes, effort))
-    bugs = [
-        f"{words}: {count}"
-        for words, count in (
-            ("the function host has ended by itself", load.deaths),
-            ("accounts poisoned", effort.poisoned),
-        )
-        if count
-    ]
+    bugs = _name_bugs(load, effort)
     for bug in bugs:
         screen.say(f"[red]not as it should be[/red]: {bug}")
-    for finding in findings:
-        if quarantines := effort.quarantines.get(finding.application, 0):
-            screen.say(f"[yellow]quarantined[/yellow] and resumed by itself: {finding.title}, {quarantines} times")
+    for text in _name_incidents(findings, effort):
+        screen.say(text)
     agrees = all(outcome.agrees for outcome in outcomes) and not bugs
     say_findings(screen, findings, agrees=agrees)
     return 0 if agrees else 1
+
+
+def _name_bugs(load: Load, effort: Effort) -> list[str]:
+    """What nothing excuses."""
+    counted = {"times the function host ended by itself": load.deaths, "accounts poisoned": effort.poisoned}
+    return [f"{count} {words}" for words, count in counted.items() if count]
+
+
+def _name_incidents(findings: Sequence[Finding], effort: Effort) -> Iterator[str]:
+    """What may happen and is worth knowing."""
+    for finding in findings:
+        if codes := effort.escrows.get(finding.application):
+            listed = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+            yield f"[dim]escrowed on the way at {finding.title}: {listed}[/dim]"
+        if quarantines := effort.quarantines.get(finding.application, 0):
+            yield f"[yellow]quarantined[/yellow] and resumed by itself: {finding.title}, {quarantines} times"

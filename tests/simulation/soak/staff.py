@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from tests.simulation.graph.changes import Kind
+from tests.simulation.graph.changes import AppRoleAssignment, Kind
 from tests.simulation.graph.names import DEPARTMENTS
 from tests.simulation.soak.plan import Change
 from tests.simulation.tenant import Tenant
@@ -157,7 +157,7 @@ class Staff:
     def _assigned(self, application: str) -> set[str]:
         return {each.principal_id for each in self._own_grants(application)}
 
-    def _own_grants(self, application: str):
+    def _own_grants(self, application: str) -> Sequence[AppRoleAssignment]:
         grants = self._tenant.grants(self._principals[application])
         return [each for each in grants if each.principal_kind is Kind.USER]
 

@@ -44,7 +44,7 @@ def toll_table(outcomes: Sequence[Outcome], effort: Effort) -> Table:
             outcome.finding.title,
             str(outcome.finding.spending.total),
             str(effort.retries.get(name, 0)),
-            str(effort.escrows.get(name, 0)),
+            str(sum(effort.escrows.get(name, {}).values())),
             *map(bad, counts),
             "[green]nothing[/green]" if toll.is_nothing else "[red]broken[/red]",
         )

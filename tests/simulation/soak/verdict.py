@@ -23,7 +23,8 @@ class Effort:
     """What the product said about itself, from the host's log: application -> how often."""
 
     retries: Mapping[str, int]
-    escrows: Mapping[str, int]
+    escrows: Mapping[str, Mapping[str, int]]
+    """By error code, too: a role that the vendor does not take is one."""
     quarantines: Mapping[str, int]
     poisoned: int
     """Accounts on which a function failed again and again: a bug."""
@@ -62,17 +63,21 @@ async def find_outcome(stage: Stage, judge: Judge, finding: Finding) -> Outcome:
 def read_effort(log: Iterable[str]) -> Effort:
     """Counts the product's own events in the lines of the host's log."""
     counted: dict[str, Counter[str]] = {}
+    escrows: dict[str, Counter[str]] = {}
     for line in log:
         found = _EVENT.search(line)
         if found is None:
             continue
         # A host that is killed may leave half a line, and its successor writes on behind it.
         with contextlib.suppress(ValueError):
-            application = str(json.loads(found["fields"]).get("application", ""))
+            fields = json.loads(found["fields"])
+            application = str(fields.get("application", ""))
             counted.setdefault(found["event"], Counter())[application] += 1
+            if found["event"] == Event.ACCOUNT_ESCROWED:
+                escrows.setdefault(application, Counter())[str(fields.get("code"))] += 1
     return Effort(
         retries=counted.get(Event.ACCOUNT_RETRIED, Counter()),
-        escrows=counted.get(Event.ACCOUNT_ESCROWED, Counter()),
+        escrows=escrows,
         quarantines=counted.get(Event.APPLICATION_QUARANTINED, Counter()),
         poisoned=sum(counted.get(Event.ACCOUNT_POISONED, Counter()).values()),
     )

@@ -239,4 +239,4 @@ def test_the_effort_is_read_from_the_hosts_log() -> None:
         ]
     )
 
-    assert (effort.retries, effort.escrows, effort.poisoned) == ({"fuze": 2}, {"fuze": 1}, 1)
+    assert (effort.retries, effort.escrows, effort.poisoned) == ({"fuze": 2}, {"fuze": {"Conflict": 1}}, 1)
