@@ -167,9 +167,9 @@ class Settling:
         names = [application.name for application in self._stage.services.applications.enabled]
         found = await asyncio.gather(*(read_progress(self._stage.services, name) for name in names))
         self._show(found)
+        self.found = found
         if self._stage.host_has_ended():
             raise StillPendingError(f"the function host ended by itself; its last words:\n{self._last_words()}")
-        self.found = found
         return (
             pulls >= self._pulls_needed
             and _has_caught_up(checkpoint)

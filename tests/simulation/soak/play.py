@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich.markup import escape
+
 from tests.simulation.demo.beforehand import Beforehand, prepare
 from tests.simulation.demo.connected import CONNECTED
 from tests.simulation.demo.judging import Judge
 from tests.simulation.demo.play import say_findings
-from tests.simulation.demo.progress import Settling
+from tests.simulation.demo.progress import Progress, Settling, StillPendingError
 from tests.simulation.demo.screen import Screen
-from tests.simulation.demo.stage import Staging, open_stage, principals_of
+from tests.simulation.demo.stage import Stage, Staging, open_stage, principals_of
 from tests.simulation.demo.tables import accounts_table, groups_table, spending_table
 from tests.simulation.demo.verdict import Finding, find_out
 from tests.simulation.soak.load import Load
 from tests.simulation.soak.plan import Plan, plan_soak
 from tests.simulation.soak.staff import Staff
-from tests.simulation.soak.tables import counts_table, faults_table, toll_table
+from tests.simulation.soak.tables import counts_table, effort_table, faults_table, toll_table
 from tests.simulation.soak.verdict import Effort, Outcome, find_outcome, read_effort
 from tests.simulation.tenant import Tenant
 
@@ -70,14 +72,11 @@ async def play(options: Options, screen: Screen, folder: Path) -> int:
         judge.note_passing()
         load = Load(stage, staff, judge, say=screen.say)
         await _soak(load, plan_soak(options.seed, options.seconds, names), screen, options)
-        screen.chapter("No more faults and changes: everything has to settle")
-        with screen.following() as show:
-            settling = Settling(stage, show=show, pulls=PULLS_AT_THE_END)
-            await settling.wait(within_s=SETTLE_S)
-        findings = await find_out(stage, judge, settling.found, held={})
+        progress, unsettled = await _settle(stage, screen)
+        findings = await find_out(stage, judge, progress, held={})
         outcomes = [await find_outcome(stage, judge, finding) for finding in findings]
         effort = read_effort(stage.host.log.read_text(errors="replace").splitlines())
-        return _tell(screen, load, outcomes, effort)
+        return _tell(screen, load, outcomes, effort, unsettled=unsettled)
 
 
 def with_own_accounts(beforehand: Mapping[str, Beforehand]) -> dict[str, Beforehand]:
@@ -100,7 +99,19 @@ async def _soak(load: Load, plan: Plan, screen: Screen, options: Options) -> Non
         await load.run(plan, show=show)
 
 
-def _tell(screen: Screen, load: Load, outcomes: Sequence[Outcome], effort: Effort) -> int:
+async def _settle(stage: Stage, screen: Screen) -> tuple[Sequence[Progress], str]:
+    """Waits for quiet; answers with where everything stands, and with what did not settle in time."""
+    screen.chapter("No more faults and changes: everything has to settle")
+    with screen.following() as show:
+        settling = Settling(stage, show=show, pulls=PULLS_AT_THE_END)
+        try:
+            await settling.wait(within_s=SETTLE_S)
+        except StillPendingError as error:
+            return settling.found, str(error)
+    return settling.found, ""
+
+
+def _tell(screen: Screen, load: Load, outcomes: Sequence[Outcome], effort: Effort, *, unsettled: str) -> int:
     findings = [outcome.finding for outcome in outcomes]
     met = {finding.title: finding.spending.faults for finding in findings}
     screen.chapter("What was done to it")
@@ -110,13 +121,14 @@ def _tell(screen: Screen, load: Load, outcomes: Sequence[Outcome], effort: Effor
     screen.console.print(counts_table("Changes of the directory", load.changes))
     screen.chapter("What it cost")
     screen.console.print(spending_table(findings))
+    screen.console.print(effort_table(outcomes, effort))
     screen.chapter("What each vendor holds against what it should hold")
     screen.console.print(accounts_table(findings))
     screen.console.print(groups_table(findings))
-    screen.console.print(toll_table(outcomes, effort))
-    bugs = _name_bugs(load, effort)
+    screen.console.print(toll_table(outcomes))
+    bugs = [*_name_bugs(load, effort), *([unsettled] if unsettled else [])]
     for bug in bugs:
-        screen.say(f"[red]not as it should be[/red]: {bug}")
+        screen.say(f"[red]not as it should be[/red]: {escape(bug)}")
     for text in _name_incidents(findings, effort):
         screen.say(text)
     agrees = all(outcome.agrees for outcome in outcomes) and not bugs

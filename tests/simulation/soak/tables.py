@@ -31,21 +31,29 @@ def faults_table(by_vendor: Mapping[str, Mapping[str, int]]) -> Table:
     return table
 
 
-def toll_table(outcomes: Sequence[Outcome], effort: Effort) -> Table:
-    """What the product did at each vendor, and what may not have happened."""
-    table = plain_table(
-        *("Vendor", "requests", "retries", "escrows", "lost", "doubled", "leavers active", "own touched"),
-        *("seconds over limit", ""),
-    )
+def effort_table(outcomes: Sequence[Outcome], effort: Effort) -> Table:
+    """How often the product had to try again, or gave up for now."""
+    table = plain_table("Vendor", "requests", "retries", "escrows", "quarantines")
     for outcome in outcomes:
-        name, toll = outcome.finding.application, outcome.toll
-        counts = (toll.lost, toll.doubled, toll.still_active, toll.touched, toll.over_limit_s)
+        name = outcome.finding.application
         table.add_row(
             outcome.finding.title,
             str(outcome.finding.spending.total),
             str(effort.retries.get(name, 0)),
             str(sum(effort.escrows.get(name, {}).values())),
-            *map(bad, counts),
+            str(effort.quarantines.get(name, 0)),
+        )
+    return table
+
+
+def toll_table(outcomes: Sequence[Outcome]) -> Table:
+    """What may not have happened; the seconds are those with more requests than the vendor allows."""
+    table = plain_table("Accounts at", "lost", "doubled", "leavers active", "own touched", "over limit", "")
+    for outcome in outcomes:
+        toll = outcome.toll
+        table.add_row(
+            outcome.finding.title,
+            *map(bad, (toll.lost, toll.doubled, toll.still_active, toll.touched, toll.over_limit_s)),
             "[green]nothing[/green]" if toll.is_nothing else "[red]broken[/red]",
         )
     return table
