@@ -171,9 +171,11 @@ class AccountRows:
         operations = [Operation.merge(leased.key, columns, etag=leased.etag)]
         reserved = leased.intent.matching
         earlier = before.intent.matching if before.intent else ""
-        if reserved and reserved != earlier:
+        # Two spellings that differ by case share one row, and a transaction holds each row once.
+        moved = reserved.casefold() != earlier.casefold()
+        if reserved and moved:
             operations.append(Operation.delete(match_key(leased.kind, reserved)))
-        if earlier and reserved != earlier:
+        if earlier and moved:
             operations.append(Operation.merge(match_key(leased.kind, earlier), {"account": leased.key}))
         try:
             await self._tables.commit(DurableWrite.UNDO_INTENT, ACCOUNTS, leased.application, operations)
