@@ -125,17 +125,17 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
     screen.chapter("What each vendor holds against what it should hold")
     screen.console.print(accounts_table(findings))
     screen.console.print(groups_table(findings))
+    say_findings(screen, findings, agrees=all(finding.agrees for finding in findings))
+
+
+def say_findings(screen: Screen, findings: Sequence[Finding], *, agrees: bool) -> None:
+    """Explains the tables' words, names everything that is wrong, and says whether all agrees."""
     if any(finding.refused for finding in findings):
         screen.say("[yellow]refused[/yellow]: assigned only with roles that the vendor does not take; nothing was sent")
     if any(finding.held for finding in findings):
         screen.say("[magenta]held[/magenta]: still active, until a person approves or the assignments come back")
     if any(finding.by_hand for finding in findings):
         screen.say("[yellow]by hand[/yellow]: groups that a person has to make at the vendor; then they are filled")
-    say_findings(screen, findings, agrees=all(finding.agrees for finding in findings))
-
-
-def say_findings(screen: Screen, findings: Sequence[Finding], *, agrees: bool) -> None:
-    """Names everything that is wrong, and says whether all agrees."""
     differences = [(finding.title, difference) for finding in findings for difference in finding.all_differences]
     for title, difference in differences[:MOST_DIFFERENCES]:
         screen.say(f"[red]{difference.kind}[/red] {title}: {difference.name}: {difference.text}")
