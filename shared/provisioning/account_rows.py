@@ -30,7 +30,7 @@ from shared.provisioning.accounts import (
 from shared.provisioning.guard import staged_key
 from shared.provisioning.provisioning_log import LogEntry
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, gather_all
 
 _SAVES = 3
 _PARALLEL_READS = 16
@@ -298,7 +298,7 @@ class AccountRows:
         `pending` is recomputed from the newest `wanted`. `link` inserts the index row of a new account, `unlink`
         removes one. Raises IndexTaken when the account belongs to another row.
         """
-        current = leased
+        current, gone = leased, set[str]()
         for _ in range(_SAVES):
             values = {**write_columns(lease_token=None, lease_until=None), **columns}
             if "applied" in columns:
@@ -314,6 +314,7 @@ class AccountRows:
             operations += self._index_operations(current, closes_intent=closes_intent, link=link, unlink=unlink)
             if values.get("staged") == "" and current.staged:
                 operations.append(Operation.delete(staged_key(current.key)))
+            operations = [each for each in operations if each.key not in gone]
             try:
                 etags = await self._tables.commit(write, ACCOUNTS, current.application, operations)
             except StorageConflict:
@@ -322,6 +323,7 @@ class AccountRows:
                     return None
                 if newer.etag == current.etag:
                     await self._raise_index_taken(current, link)
+                    gone = await self._find_gone(current.application, operations)
                 current = newer
                 continue
             return replace(
@@ -349,6 +351,12 @@ class AccountRows:
         owner = await self.find_owner(account.application, account.kind, link) if link else ""
         if owner and owner != account.key:
             raise IndexTaken(owner, is_target=True)
+
+    async def _find_gone(self, app: str, operations: Sequence[Operation]) -> set[str]:
+        """Rows that are to be deleted and are not there: only a table that was restored, or edited, lacks them."""
+        deleted = [each.key for each in operations if each.kind is OperationKind.DELETE]
+        rows = await gather_all([self._tables.read(ACCOUNTS, app, key) for key in deleted])
+        return {key for key, row in zip(deleted, rows, strict=True) if row is None}
 
     async def note_crash(self, account: Account, crash: str) -> None:
         """Note what an attempt ended with that nobody foresaw. A row that moved meanwhile is left alone."""
