@@ -138,7 +138,7 @@ async def test_the_row_is_read_before_the_mirror(azurite: str, *, mirror_first: 
         assert (await stage.findings() != []) is mirror_first
 
 
-async def test_a_reservation_that_a_restored_table_lacks_does_not_keep_the_answer_from_being_saved(
+async def test_a_reservation_that_a_restored_table_lacks_keeps_no_answer_from_being_saved(
     azurite: str,
 ) -> None:
     """Else the account would be written at every sweep, for ever."""
