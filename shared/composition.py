@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.drift_findings import DriftFindings
+    from shared.provisioning.drift_rounds import DriftRounds
     from shared.provisioning.failing import Failures
     from shared.provisioning.guard import GuardKeeper
     from shared.provisioning.held_deletions import HeldDeletions
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
+    from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
+    from shared.provisioning.verifying import Verifier
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
@@ -197,6 +201,13 @@ class Services:
         from shared.provisioning.held_deletions import HeldDeletions
 
         return HeldDeletions(tables=self.tables, guard=self.guard)
+
+    @cached_property
+    def retries(self) -> Retries:
+        """Another try, when a person asks for it."""
+        from shared.provisioning.retries import Retries
+
+        return Retries(tables=self.tables, queues=self.queues, clock=self.clock)
 
     @cached_property
     def lists(self) -> RaiseLists:
@@ -390,6 +401,55 @@ class Services:
         return reconciler
 
     @cached_property
+    def drift_rounds(self) -> DriftRounds:
+        """How far verifications have come."""
+        from shared.provisioning.drift_rounds import DriftRounds
+
+        return DriftRounds(self.tables)
+
+    @cached_property
+    def drift_findings(self) -> DriftFindings:
+        """What verifications found."""
+        from shared.provisioning.drift_findings import DriftFindings
+
+        return DriftFindings(self.tables)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Drift verification."""
+        from shared.provisioning.drift_confirming import DriftConfirmer
+        from shared.provisioning.drift_members import DriftMembers
+        from shared.provisioning.ownership import OwnershipJudge
+        from shared.provisioning.verification_pace import AnswerHeed
+        from shared.provisioning.verifying import Verifier
+
+        heed = AnswerHeed(states=self.states, limiter=self.limiter)
+        return Verifier(
+            rows=self.rows,
+            tables=self.tables,
+            states=self.states,
+            rounds=self.drift_rounds,
+            findings=self.drift_findings,
+            confirmer=DriftConfirmer(
+                rows=self.rows,
+                rounds=self.drift_rounds,
+                findings=self.drift_findings,
+                members=DriftMembers(tables=self.tables, wakeups=self.wakeups),
+                mapper=self.mapper,
+                client_of=self.client_of,
+                heed=heed,
+                clock=self.clock,
+                new_id=new_id,
+            ),
+            ownership=OwnershipJudge(
+                mirror=self.mirror, rows=self.rows, findings=self.drift_findings, mapper=self.mapper
+            ),
+            client_of=self.client_of,
+            heed=heed,
+            clock=self.clock,
+        )
+
+    @cached_property
     def housekeeper(self) -> Housekeeper:
         """Sweep, guard, probes, log trim."""
         from shared.provisioning.housekeeping import Housekeeper
@@ -401,6 +461,7 @@ class Services:
             guard=self.guard,
             backlog=self.backlog,
             wakeups=self.wakeups,
+            verifier=self.verifier,
             reconciler=self.reconciler,
             clock=self.clock,
         )

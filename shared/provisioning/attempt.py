@@ -173,8 +173,9 @@ class OwnCode(StrEnum):
 _OWN_REMEDIES = {
     OwnCode.FOREIGN_ACCOUNT: "Decide who the account belongs to: clear its externalId at the vendor to let it be "
     "adopted, or give one of the two another user name. Then retry the account.",
-    OwnCode.HELD_BY_DEPARTED: "The account of the person named in the log still has this name. Rename or delete it at "
-    "the vendor, or transfer it if it is the same person with a new directory id. Then retry the account.",
+    OwnCode.HELD_BY_DEPARTED: "The account of the person named in the log still has this name, and is never handed on "
+    "by itself: a recycled address would open somebody else's mailbox. Rename or delete it at the vendor, also when it "
+    "is the same person with a new directory id. Then retry the account.",
     OwnCode.SOURCE_UNKNOWN: "Nothing to do at first: it is tried again when the directory shows the object. If it "
     "stays, check that the app's identity may read all users.",
     OwnCode.GROUP_MISSING: "Create the group at the vendor under exactly this name; it is found by itself at the next "

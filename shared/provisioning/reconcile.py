@@ -11,9 +11,11 @@ is a method, every durable write is in `account_rows`, everything between them t
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 from shared import telemetry
 from shared.clock import Clock
@@ -50,6 +52,7 @@ from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
 from shared.storage.queues import Message, Queues
+from shared.storage.tables import StorageUnavailable
 from shared.storage.turns import NoTurnError
 
 RESTARTS = 3
@@ -114,14 +117,26 @@ class Reconciler:
     async def _in_turn(self, application: Application, message: Message, *, first: bool) -> Outcome:
         """Nobody who loses access waits for a turn; the others put back what their vendor cannot take yet, unread."""
         if first:
-            return await self._try(application, message, first=first)
+            return await self._try_or_note(application, message, first=first)
         rate = application.rate_limit.requests_per_second
         patience_s = MAX_WAIT_S * (1 + self.jitter()) / 2
         try:
             async with self.limiter.turns.take(application.name, rate, patience_s=patience_s):
-                return await self._try(application, message, first=first)
+                return await self._try_or_note(application, message, first=first)
         except NoTurnError:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(MAX_WAIT_S))
+
+    async def _try_or_note(self, application: Application, message: Message, *, first: bool) -> Outcome:
+        """A bug raises and ends in the poison queue, which is given the message alone: the row keeps what it was."""
+        try:
+            return await self._try(application, message, first=first)
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
+            if account.etag:
+                await self.rows.note_crash(account, _describe_crash(error))
+            raise
 
     async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
         for _ in range(RESTARTS):
@@ -429,6 +444,13 @@ class Reconciler:
     def _spread(self, wait_s: float) -> float:
         """A wait with jitter, so that messages put back together do not come back together."""
         return wait_s + self.jitter() * max(4.0, wait_s)
+
+
+def _describe_crash(error: Exception) -> str:
+    """The type of an exception and where it was raised; its text may hold people's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _import_step(facts: UserFacts | GroupFacts) -> Step:

@@ -133,10 +133,18 @@ class ScimClient:
         return Lookup(answer=replace(answer, resource=None), hits=tuple(hits.values()), filter_ignored=ignored)
 
     async def read(
-        self, resource_type: ResourceType, resource_id: str, *, priority: RequestPriority = RequestPriority.NORMAL
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        with_members: bool = False,
+        priority: RequestPriority = RequestPriority.NORMAL,
     ) -> Answer:
-        """Reads one resource. `not_found` is certain: the SCIM service said so, or its collection answers."""
-        url = self._addresses.resource(resource_type, resource_id, to_read=True)
+        """Reads one resource. `not_found` is certain: the SCIM service said so, or its collection answers.
+
+        A group comes without its members unless these are asked for.
+        """
+        url = self._addresses.resource(resource_type, resource_id, to_read=True, with_members=with_members)
         if url is None:
             return _unusable_id()
         response = await self._sender.send(Call(method="GET", url=url, names_resource=True), priority=priority)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.provisioning.account_rows import LeaseRequest, RowMoved
-from shared.provisioning.accounts import Account
+from shared.provisioning.accounts import ACCOUNTS, Account, Intent, IntentKind, ResourceKind
 from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.limiter import RateLimited
 from shared.storage.slots import LATENESS_S
+from shared.storage.tables import Operation
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
 from tests.world import HandClock, World, minimal_configuration, open_world
@@ -123,3 +124,26 @@ async def test_a_slot_of_an_account_that_moved_is_used_by_the_next_try(
         slots = world.services.limiter.slots
         assert len(world.active("app")) == 1
         assert slots["reserved"] == slots["entered"] == len(world.vendors["app"].journal)
+
+
+async def test_a_reservation_is_taken_back_to_another_spelling_of_the_same_name(
+    azurite: str, name_prefix: str, tmp_path: Path
+) -> None:
+    clock = HandClock()
+    async with _world(azurite, name_prefix, tmp_path, clock) as world:
+        rows = world.services.rows
+        row = Operation.insert("user:1", {"wanted": "0000000001.00000001.000", "pending": True})
+        await world.services.tables.commit(DurableWrite.RAISE, ACCOUNTS, "app", [row])
+        account = await rows.read("app", ResourceKind.USER, "1")
+
+        def request(token: str, name: str) -> LeaseRequest:
+            intent = Intent(kind=IntentKind.PATCH, matching=name)
+            return LeaseRequest(token=token, until=clock.now(), intent=intent, at=clock.now())
+
+        in_doubt = await rows.take_lease(account, request("first", "Ada@x"))
+        leased = await rows.take_lease(in_doubt, request("second", "ada@x"))
+        await rows.undo_intent(leased, in_doubt)
+
+        after = await rows.read("app", ResourceKind.USER, "1")
+        assert (after.lease_token, after.intent) == ("", in_doubt.intent)
+        assert await rows.find_reservation("app", ResourceKind.USER, "ada@x") == "user:1"
