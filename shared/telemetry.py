@@ -39,10 +39,14 @@ class Event(StrEnum):
     DELETIONS_RELEASED = "deletions.released"
     DELETIONS_REJECTED = "deletions.rejected"
     APPLICATION_QUARANTINED = "application.quarantined"
+    APPLICATION_PAUSED = "application.paused"
     APPLICATION_RESUMED = "application.resumed"
     APPLICATION_CONFIGURED = "application.configured"
+    ACCOUNT_DRIFTED = "account.drifted"
+    DRIFT_VERIFIED = "drift.verified"
     BACKLOG_QUEUED = "backlog.queued"
     SETTING_MISSING = "setting.missing"
+    CLOCK_SKEWED = "clock.skewed"
 
 
 _ERRORS = frozenset(
@@ -53,6 +57,7 @@ _ERRORS = frozenset(
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,
         Event.SETTING_MISSING,
+        Event.CLOCK_SKEWED,
     }
 )
 """A person must look."""
@@ -65,6 +70,7 @@ _WARNINGS = frozenset(
         Event.DIRECTORY_OBJECT_UNUSABLE,
         Event.ACCOUNT_RETRIED,
         Event.ACCOUNT_ESCROWED,
+        Event.ACCOUNT_DRIFTED,
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
     }

@@ -115,6 +115,19 @@ var rules = [
     frequency: 'PT5M'
   }
   {
+    name: 'clock-skewed'
+    title: 'The clock of an instance is wrong'
+    description: 'It is off by more than a quarter of a second. Vendors\' rates are kept by storage\'s clock meanwhile (corrected), or nothing is sent by that instance (not corrected). Waits and leases are still read by its own: restart the app.'
+    severity: 2
+    query: loadTextContent('../queries/clock-skewed.kql')
+    measure: 'skewed'
+    dimensions: ['corrected']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT1H'
+    frequency: 'PT15M'
+  }
+  {
     name: 'functions-failing'
     title: 'Functions fail'
     description: 'Runs ended with an exception. Runs that the platform broke off while it took an instance away (exit code 143) do not count.'

@@ -70,7 +70,6 @@ class Application:
     groups_hard_deleted: GroupDeprovision
     drift: Drift
     notify: Notify
-    renamed_from: str | None
     config_hash: str
     """Changes when an account may have to be evaluated again."""
 
@@ -214,7 +213,6 @@ def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment:
         groups_hard_deleted=parts.groups_hard_deleted,
         drift=entry.drift,
         notify=entry.notify,
-        renamed_from=entry.renamed_from,
         config_hash=parts.config_hash,
     )
 

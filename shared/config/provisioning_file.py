@@ -276,8 +276,6 @@ class ApplicationEntry(ConfigurationModel):
     """Fills `{region}` of the profile's URL template, or chooses one of its URLs."""
     placeholders: Mapping[str, str] = {}
     """Fills the other placeholders of the template."""
-    renamed_from: str | None = None
-    """The name this application had before; its accounts move with it."""
     scope: ScopeMode = ScopeMode.ASSIGNED
     """Who is looked at before the filters."""
     exclude_default_access: bool | None = None

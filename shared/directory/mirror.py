@@ -236,13 +236,21 @@ class Mirror:
         async for page in self._tables.query(DIRECTORY, members_partition(group_id)):
             yield [(row.key, row) for row in page]
 
-    async def list_users(self, partition_digit: str) -> AsyncIterator[list[MirrorUser]]:
-        """List the users of one partition, page by page, without their attributes."""
+    async def list_groups(self) -> AsyncIterator[GroupFacts]:
+        """List the groups that are mirrored."""
+        async for page in self._tables.query(DIRECTORY, "group"):
+            for row in page:
+                yield group_facts(row.key, row)
+
+    async def list_users(
+        self, partition_digit: str, *, with_attributes: bool = False
+    ) -> AsyncIterator[list[MirrorUser]]:
+        """List the users of one partition, page by page, without their attributes unless these are asked for."""
         pages = self._tables.query(
             DIRECTORY,
             f"user-{partition_digit}",
             where="content ne ''",
-            select=("removal", "content", "number", "round"),
+            select=() if with_attributes else ("removal", "content", "number", "round"),
         )
         async for page in pages:
             yield [_read_user(row.key.removesuffix(":user"), row) for row in page if row.key.endswith(":user")]

@@ -101,6 +101,7 @@ def _columns(account: Account) -> dict[str, Any]:
         "attempts": account.attempts,
         "next_attempt_at": account.next_attempt_at,
         "failed_at": account.failed_at,
+        "last_failed_at": account.last_failed_at,
         "error_code": account.error_code,
         "error": account.error,
         "lease_until": account.lease_until,

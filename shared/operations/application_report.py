@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.config.applications import Application
 from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind
-from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
+from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus, StatusChange
 from shared.provisioning.held_deletions import HeldDeletions
 from shared.provisioning.raise_lists import RaiseLists
 from shared.storage.queues import Queues
@@ -27,6 +27,8 @@ class ApplicationReport:
     """Why it is quarantined or paused, and the vendor's own words; empty for an active one."""
     since: datetime | None = None
     next_probe_at: datetime | None = None
+    history: Sequence[StatusChange] = ()
+    """The last changes of status, newest first."""
     pending: int = 0
     """Accounts where something is wanted that was not applied yet, in whatever state they are. One that has an account
     row and is on a list counts twice until it is taken up."""
@@ -77,6 +79,7 @@ async def report_application(
         reason=f"{state.reason}: {state.detail}".strip(": "),
         since=state.since,
         next_probe_at=state.next_probe_at,
+        history=state.history,
         pending=pending,
         states={known.value: counts[known] for known in AccountState},
         queued=await _count_queued(application.name, queues),

@@ -13,6 +13,8 @@ from shared.operations.account_story import AccountStory
 from shared.operations.application_report import ApplicationReport
 from shared.operations.configuration_check import ConfigurationReport
 from shared.operations.connection_report import ConnectionReport
+from shared.operations.drift_report import DriftReport
+from shared.operations.failure_report import FailedAccount
 from shared.operations.held_report import HeldReport
 from shared.operations.log_lines import LogLine
 from shared.operations.mapping_preview import MappingPreview
@@ -155,3 +157,67 @@ def configuration_lines(report: ConfigurationReport) -> list[str]:
         return lines
     connected = ", ".join(report.applications) or "none (every application has enabled: false)"
     return [f"provisioning.yaml and settings are good; connected applications: {connected}"]
+
+
+def drift_tables(report: DriftReport) -> list[Any]:
+    """Where the round is, then a row per account that differs."""
+    round_ = _table("Question", "Answer", title=f"Verification of {report.application} (drift.mode: {report.mode})")
+    facts = {
+        "Phase": report.phase,
+        "Started": report.started_at or "never",
+        "Finished": report.finished_at or "-",
+        "Accounts compared": report.compared,
+        "Without an owner": report.unowned,
+        "Not listed because": report.problem,
+    }
+    for name, value in facts.items():
+        if value != "":
+            round_.add_row(name, _text(value))
+    if not report.accounts:
+        return [round_, "Nobody differs."]
+    table = _table("Directory id", "Vendor's id", "Status", "Found", "Sent -> at the vendor")
+    for account in report.accounts:
+        changes = [f"{path}: {sent} -> {observed or '(nothing)'}" for path, (sent, observed) in account.paths.items()]
+        shown = "the account is gone" if account.gone else "\n".join(changes)
+        cells = (account.source_id, account.target_id, account.status, account.found_at or "", shown)
+        table.add_row(*(_text(cell) for cell in cells))
+    return [round_, table]
+
+
+def unowned_table(accounts: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per account at the vendor that nobody owns."""
+    table = _table("Kind", "Vendor's id", "Name", "Active", "Ownership", "Directory id")
+    for account in accounts:
+        active = "-" if account["is_active"] is None else str(account["is_active"])
+        names = ("kind", "target_id", "name")
+        cells = (*(account[name] for name in names), active, account["ownership"], account["source_id"] or "-")
+        table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def history_table(report: ApplicationReport) -> Table:
+    """An application's changes of status, newest first."""
+    table = _table("At", "Status", "Reason", "Detail", title=f"History of {report.name}")
+    for change in report.history:
+        table.add_row(*(_text(cell) for cell in (change.at, str(change.status), change.reason, change.detail)))
+    return table
+
+
+def failures_table(failures: Sequence[FailedAccount]) -> Table:
+    """A row per account whose last attempt failed."""
+    table = _table("Directory id", "State", "Error", "First, last, next", "Attempts", "What to do")
+    for each in failures:
+        times = "\n".join(
+            "-" if at is None else at.isoformat(timespec="seconds")
+            for at in (each.first_at, each.last_at, each.next_at)
+        )
+        cells = (
+            each.source_id,
+            each.state,
+            f"{each.code}\n{each.text}".strip(),
+            times,
+            str(each.attempts),
+            each.remedy,
+        )
+        table.add_row(*(_text(cell) for cell in cells))
+    return table

@@ -30,7 +30,7 @@ from shared.provisioning.accounts import (
 from shared.provisioning.guard import staged_key
 from shared.provisioning.provisioning_log import LogEntry
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, gather_all
 
 _SAVES = 3
 _PARALLEL_READS = 16
@@ -130,6 +130,7 @@ class AccountRows:
             lease_until=request.until,
             intent=request.intent,
             intent_at=request.at,
+            **({"doubted_at": request.at} if account.intent is not None else {}),
             **_claimed(account, request),
         )
         operations = [
@@ -170,9 +171,11 @@ class AccountRows:
         operations = [Operation.merge(leased.key, columns, etag=leased.etag)]
         reserved = leased.intent.matching
         earlier = before.intent.matching if before.intent else ""
-        if reserved and reserved != earlier:
+        # Two spellings that differ by case share one row, and a transaction holds each row once.
+        moved = reserved.casefold() != earlier.casefold()
+        if reserved and moved:
             operations.append(Operation.delete(match_key(leased.kind, reserved)))
-        if earlier and reserved != earlier:
+        if earlier and moved:
             operations.append(Operation.merge(match_key(leased.kind, earlier), {"account": leased.key}))
         try:
             await self._tables.commit(DurableWrite.UNDO_INTENT, ACCOUNTS, leased.application, operations)
@@ -295,7 +298,7 @@ class AccountRows:
         `pending` is recomputed from the newest `wanted`. `link` inserts the index row of a new account, `unlink`
         removes one. Raises IndexTaken when the account belongs to another row.
         """
-        current = leased
+        current, gone = leased, set[str]()
         for _ in range(_SAVES):
             values = {**write_columns(lease_token=None, lease_until=None), **columns}
             if "applied" in columns:
@@ -311,6 +314,7 @@ class AccountRows:
             operations += self._index_operations(current, closes_intent=closes_intent, link=link, unlink=unlink)
             if values.get("staged") == "" and current.staged:
                 operations.append(Operation.delete(staged_key(current.key)))
+            operations = [each for each in operations if each.key not in gone]
             try:
                 etags = await self._tables.commit(write, ACCOUNTS, current.application, operations)
             except StorageConflict:
@@ -319,6 +323,7 @@ class AccountRows:
                     return None
                 if newer.etag == current.etag:
                     await self._raise_index_taken(current, link)
+                    gone = await self._find_gone(current.application, operations)
                 current = newer
                 continue
             return replace(
@@ -346,6 +351,20 @@ class AccountRows:
         owner = await self.find_owner(account.application, account.kind, link) if link else ""
         if owner and owner != account.key:
             raise IndexTaken(owner, is_target=True)
+
+    async def _find_gone(self, app: str, operations: Sequence[Operation]) -> set[str]:
+        """Rows that are to be deleted and are not there: only a table that was restored, or edited, lacks them."""
+        deleted = [each.key for each in operations if each.kind is OperationKind.DELETE]
+        rows = await gather_all([self._tables.read(ACCOUNTS, app, key) for key in deleted])
+        return {key for key, row in zip(deleted, rows, strict=True) if row is None}
+
+    async def note_crash(self, account: Account, crash: str) -> None:
+        """Note what an attempt ended with that nobody foresaw. A row that moved meanwhile is left alone."""
+        noted = Operation.merge(account.key, write_columns(crash=crash), etag=account.etag)
+        try:
+            await self._tables.commit(DurableWrite.CRASH_NOTE, ACCOUNTS, account.application, [noted])
+        except StorageConflict:
+            return
 
     async def save_unleased(
         self, write: DurableWrite, account: Account, *, columns: Mapping[str, Any], entry: LogEntry | None
@@ -380,8 +399,10 @@ NOTHING_FAILED: Mapping[str, Any] = {
     "attempts": 0,
     "next_attempt_at": None,
     "failed_at": None,
+    "last_failed_at": None,
     "error_code": "",
     "error": "",
+    "crash": "",
 }
 """The columns of a row that has nothing to complain about."""
 
@@ -395,6 +416,7 @@ def failure_columns(
         tried=account.wanted,
         attempts=account.attempts + 1 if goes_on else 1,
         failed_at=account.failed_at if goes_on and account.failed_at else now,
+        last_failed_at=now,
         next_attempt_at=next_attempt_at,
         error_code=code,
         error=text,

@@ -16,6 +16,7 @@ Rows of an application (`accounts` / application):
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
+    drift:, seen:, unowned:       what a verification found (`drift_findings`)
 """
 
 from __future__ import annotations
@@ -149,8 +150,11 @@ class Account:
     next_attempt_at: datetime | None = None
     failed_at: datetime | None = None
     """When the present series of failures began."""
+    last_failed_at: datetime | None = None
     error_code: str = ""
     error: str = ""
+    crash: str = ""
+    """The exception an attempt ended with that nobody foresaw: its type and where, never its text."""
     lease_token: str = ""
     lease_until: datetime | None = None
     intent: Intent | None = None
@@ -174,6 +178,8 @@ class Account:
     removed: int = 0
     """Groups: how many memberships were taken away since `removed_since`."""
     removed_since: datetime | None = None
+    doubted_at: datetime | None = None
+    """When a write was repeated because the one before had no answer: the vendor is asked later what it holds."""
     staged: str = ""
     permit: str = ""
     rejected: str = ""
@@ -276,8 +282,10 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         attempts=int(values.get("attempts", 0)),
         next_attempt_at=instant("next_attempt_at"),
         failed_at=instant("failed_at"),
+        last_failed_at=instant("last_failed_at"),
         error_code=text("error_code"),
         error=text("error"),
+        crash=text("crash"),
         lease_token=text("lease_token"),
         lease_until=instant("lease_until"),
         intent=Intent.decode(text("intent")),
@@ -292,6 +300,7 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         removing=int(values.get("removing", 0)),
         removed=int(values.get("removed", 0)),
         removed_since=instant("removed_since"),
+        doubted_at=instant("doubted_at"),
         staged=text("staged"),
         permit=text("permit"),
         rejected=text("rejected"),

@@ -5,13 +5,14 @@ Read with every message, so it is cached for five seconds in each process: a pau
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared import telemetry
-from shared.clock import Clock, read_instant
+from shared.clock import Clock, read_instant, write_instant
 from shared.config.applications import Application
 from shared.provisioning.accounts import write_columns
 from shared.storage.durable_writes import DurableWrite
@@ -28,6 +29,15 @@ does."""
 TOO_MANY_FAILURES = "TooManyFailures"
 """Quarantine reason of an application at which single accounts keep failing."""
 
+PAUSED_BY_PERSON = "PausedByPerson"
+"""Reason of a pause; only `resume` ends it."""
+
+HISTORY = 20
+"""Changes of status that are kept."""
+
+_TELLING = timedelta(minutes=1)
+"""Who changed a status has told it by then, or has died."""
+
 PROBE_LADDER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 """Waits before the probes of a quarantined application; the last one repeats."""
 
@@ -40,6 +50,16 @@ class ApplicationStatus(StrEnum):
     """By a person; only a person ends it."""
     QUARANTINE = "Quarantine"
     """By itself; a good probe ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """One line of an application's history."""
+
+    at: datetime
+    status: ApplicationStatus
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +83,11 @@ class ApplicationState:
     listed_at: datetime | None = None
     """When the vendor's accounts were last listed for matching."""
     groups_listed_at: datetime | None = None
+    history: tuple[StatusChange, ...] = ()
+    """The last changes of status and reason, newest first."""
+    unannounced: str = ""
+    """Names the change that is still to be told. Whoever made it tells it and clears this; housekeeping does it for a
+    process that died in between."""
 
     @property
     def is_stopped(self) -> bool:
@@ -107,6 +132,8 @@ class ApplicationStates:
                 resumed_at=read_instant(str(values.get("resumed_at", ""))),
                 listed_at=read_instant(str(values.get("listed_at", ""))),
                 groups_listed_at=read_instant(str(values.get("groups_listed_at", ""))),
+                history=_read_history(str(values.get("history", ""))),
+                unannounced=str(values.get("unannounced", "")),
             )
         self._cached[name] = (asked_at, state)
         return state
@@ -125,30 +152,21 @@ class ApplicationStates:
         return state.config == application.config_hash
 
     async def impose_quarantine(self, name: str, reason: str, detail: str) -> None:
-        """Stop pushing to an application until a probe is good. One alert per reason; idempotent."""
+        """Stop pushing to an application until a probe is good. Told once, and once more per change of reason.
+
+        Idempotent. A person's pause stays a pause; another reason does not shorten the wait for the next probe.
+        """
         now = self._clock.now()
 
         def impose(state: ApplicationState) -> ApplicationState | None:
             if state.status is ApplicationStatus.PAUSED:
                 return None
-            if state.status is ApplicationStatus.QUARANTINE and state.reason == reason:
-                return None
-            return replace(
-                state,
-                status=ApplicationStatus.QUARANTINE,
-                reason=reason,
-                detail=detail[:300],
-                since=state.since if state.status is ApplicationStatus.QUARANTINE else now,
-                probes=0,
-                next_probe_at=now + PROBE_LADDER[0],
-            )
+            if state.status is ApplicationStatus.QUARANTINE:
+                return None if state.reason == reason else _changed(state, now, reason=reason, detail=detail)
+            stopped = replace(state, since=now, probes=0, next_probe_at=now + PROBE_LADDER[0])
+            return _changed(stopped, now, status=ApplicationStatus.QUARANTINE, reason=reason, detail=detail)
 
-        before = await self.read_fresh(name)
-        after = await self._move(DurableWrite.QUARANTINE, name, impose)
-        if after.status is ApplicationStatus.QUARANTINE and (before.status, before.reason) != (after.status, reason):
-            telemetry.emit(
-                telemetry.Event.APPLICATION_QUARANTINED, application=name, reason=reason, detail=detail[:300]
-            )
+        await self._change(name, impose)
 
     async def postpone_probe(self, name: str) -> None:
         """A probe was not good: the next one comes after a longer wait."""
@@ -164,28 +182,87 @@ class ApplicationStates:
         await self._move(DurableWrite.QUARANTINE, name, postpone)
 
     async def lift_quarantine(self, name: str, *, reason: str = "") -> bool:
-        """End a quarantine (of the given reason, or of any); answers whether there was one."""
+        """End a quarantine (of the given reason, or of any); answers whether this call ended one."""
         current = await self.read(name)
         if current.status is not ApplicationStatus.QUARANTINE or (reason and current.reason != reason):
             return False
+        return await self._activate(name, lambda state: state.status is ApplicationStatus.QUARANTINE)
 
-        def lift(state: ApplicationState) -> ApplicationState | None:
-            if state.status is not ApplicationStatus.QUARANTINE:
+    async def pause(self, name: str, detail: str) -> bool:
+        """Stop pushing until a person resumes; answers whether this call did it. Everything keeps its place."""
+        now = self._clock.now()
+
+        def stop(state: ApplicationState) -> ApplicationState | None:
+            if state.status is ApplicationStatus.PAUSED:
                 return None
-            return replace(
-                state,
-                status=ApplicationStatus.ACTIVE,
-                reason="",
-                detail="",
-                since=None,
-                probes=0,
-                next_probe_at=None,
-                resumed_at=self._clock.now(),
+            stopped = replace(state, since=now, probes=0, next_probe_at=None)
+            return _changed(
+                stopped,
+                now,
+                status=ApplicationStatus.PAUSED,
+                reason=PAUSED_BY_PERSON,
+                detail=detail or "no reason given",
             )
 
-        await self._move(DurableWrite.QUARANTINE, name, lift)
-        telemetry.emit(telemetry.Event.APPLICATION_RESUMED, application=name, reason=current.reason)
-        return True
+        return await self._change(name, stop)
+
+    async def resume(self, name: str) -> bool:
+        """A person ends a pause, or a quarantine; answers whether there was one."""
+        return await self._activate(name, lambda state: state.is_stopped)
+
+    async def announce(self, name: str) -> None:
+        """Tell what a process that died did not get to tell."""
+        state = await self.read_fresh(name)
+        if state.unannounced and self._clock.now() >= state.history[0].at + _TELLING:
+            await self._announce(state)
+
+    async def _activate(self, name: str, applies: Callable[[ApplicationState], bool]) -> bool:
+        """Messages are worked on again; what was queued before has none any more, and the sweep brings it back."""
+        now = self._clock.now()
+
+        def lift(state: ApplicationState) -> ApplicationState | None:
+            if not applies(state):
+                return None
+            started = replace(state, since=None, probes=0, next_probe_at=None, resumed_at=now)
+            return _changed(started, now, status=ApplicationStatus.ACTIVE, reason="", detail=f"after {state.reason}")
+
+        return await self._change(name, lift)
+
+    async def _change(self, name: str, change: Callable[[ApplicationState], ApplicationState | None]) -> bool:
+        """Change status or reason, and tell it; answers whether it was this call that changed it."""
+        made = False
+
+        def noted(state: ApplicationState) -> ApplicationState | None:
+            nonlocal made
+            moved = change(state)
+            made = moved is not None
+            return moved
+
+        state = await self._move(DurableWrite.QUARANTINE, name, noted)
+        if made:
+            await self._announce(state)
+        return made
+
+    async def _announce(self, state: ApplicationState) -> None:
+        """Tell a change of status, then note that it was told."""
+        latest = state.history[0]
+        match state.status:
+            case ApplicationStatus.QUARANTINE:
+                telemetry.emit(
+                    telemetry.Event.APPLICATION_QUARANTINED,
+                    application=state.name,
+                    reason=state.reason,
+                    detail=state.detail,
+                )
+            case ApplicationStatus.PAUSED:
+                telemetry.emit(telemetry.Event.APPLICATION_PAUSED, application=state.name, detail=state.detail)
+            case ApplicationStatus.ACTIVE:
+                telemetry.emit(telemetry.Event.APPLICATION_RESUMED, application=state.name, reason=latest.detail)
+
+        def told(current: ApplicationState) -> ApplicationState | None:
+            return replace(current, unannounced="") if current.unannounced == state.unannounced else None
+
+        await self._move(DurableWrite.APPLICATION_STATE, state.name, told)
 
     async def note_listed(self, name: str, at: datetime | None, *, groups: bool = False) -> None:
         """Note when the vendor's accounts, or its groups, were listed; None: the listing is void."""
@@ -216,6 +293,8 @@ class ApplicationStates:
                 resumed_at=moved.resumed_at,
                 listed_at=moved.listed_at,
                 groups_listed_at=moved.groups_listed_at,
+                history=_write_history(moved.history),
+                unannounced=moved.unannounced,
             )
             operation = (
                 Operation.replace(STATE_KEY, values, etag=state.etag)
@@ -229,3 +308,40 @@ class ApplicationStates:
             moved = replace(moved, etag=etags[STATE_KEY])
             self._cached[name] = (self._clock.monotonic(), moved)
             return moved
+
+
+def _changed(
+    state: ApplicationState,
+    now: datetime,
+    *,
+    reason: str,
+    detail: str,
+    status: ApplicationStatus | None = None,
+) -> ApplicationState:
+    """The state with another status or reason, which the history keeps and somebody has to tell."""
+    change = StatusChange(at=now, status=status or state.status, reason=reason, detail=detail[:300])
+    return replace(
+        state,
+        status=change.status,
+        reason=reason,
+        detail=change.detail if reason else "",
+        history=(change, *state.history)[:HISTORY],
+        unannounced=f"{change.status} {write_instant(now)}",
+    )
+
+
+def _write_history(history: tuple[StatusChange, ...]) -> str:
+    lines = [[write_instant(each.at), each.status, each.reason, each.detail] for each in history]
+    return json.dumps(lines, ensure_ascii=False)
+
+
+def _read_history(text: str) -> tuple[StatusChange, ...]:
+    """What another version wrote, or somebody edited, is no history."""
+    try:
+        return tuple(
+            StatusChange(at=at, status=ApplicationStatus(status), reason=str(reason), detail=str(detail))
+            for written, status, reason, detail in (json.loads(text) if text else [])
+            if (at := read_instant(written)) is not None
+        )
+    except (ValueError, TypeError):
+        return ()

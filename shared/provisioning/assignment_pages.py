@@ -50,6 +50,11 @@ def stream_name(app: str) -> str:
     return f"assigned-{app}"
 
 
+def changes_principal(state: StreamState, application: Application) -> bool:
+    """Whether the assignments that were read last are those of another service principal (protocol T28)."""
+    return bool(state.principal) and state.principal != application.service_principal_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentList:
     """One complete read."""
@@ -150,7 +155,7 @@ class AssignmentPages:
     def _changed_buckets(
         self, state: StreamState, application: Application, found: AssignmentList, now: str
     ) -> list[str]:
-        if state.principal and state.principal != application.service_principal_id:
+        if changes_principal(state, application):
             return sorted({GROUPS_BUCKET, *found.digests, *state.digests, *state.marked})
         changed = {
             bucket

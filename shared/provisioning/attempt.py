@@ -19,6 +19,7 @@ from shared.provisioning.standing import Standing
 from shared.rules.mapping import MappedAccount
 from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer
+from shared.scim.client import Departure
 from shared.scim.error_catalogue import ERROR_CATALOGUE, ErrorCode
 
 
@@ -79,8 +80,12 @@ class Attempt:
     """Whom the account refers to, as far as their accounts exist."""
     batch: MemberBatch | None = None
     """Groups: the memberships this attempt looked at."""
+    has_looked: bool = False
+    """A look-up was spent on this account already: it goes before those for which nothing was."""
     reasserts_early: bool = False
     """A leaver's re-assert before grace is over: a late write may still land behind it (protocol H7)."""
+    departs: Departure | None = None
+    """Waits for the slot of the write, and checks the lease, when the first byte is next (step 28)."""
     lease_ends: float = 0.0
     """Monotonic, measured from before the write that took it."""
     steps: list[Step] = field(default_factory=list)
@@ -168,8 +173,9 @@ class OwnCode(StrEnum):
 _OWN_REMEDIES = {
     OwnCode.FOREIGN_ACCOUNT: "Decide who the account belongs to: clear its externalId at the vendor to let it be "
     "adopted, or give one of the two another user name. Then retry the account.",
-    OwnCode.HELD_BY_DEPARTED: "The account of the person named in the log still has this name. Rename or delete it at "
-    "the vendor, or transfer it if it is the same person with a new directory id. Then retry the account.",
+    OwnCode.HELD_BY_DEPARTED: "The account of the person named in the log still has this name, and is never handed on "
+    "by itself: a recycled address would open somebody else's mailbox. Rename or delete it at the vendor, also when it "
+    "is the same person with a new directory id. Then retry the account.",
     OwnCode.SOURCE_UNKNOWN: "Nothing to do at first: it is tried again when the directory shows the object. If it "
     "stays, check that the app's identity may read all users.",
     OwnCode.GROUP_MISSING: "Create the group at the vendor under exactly this name; it is found by itself at the next "

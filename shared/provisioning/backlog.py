@@ -24,7 +24,7 @@ from shared.provisioning.accounts import (
     read_account,
     write_columns,
 )
-from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.applications_state import ApplicationState, ApplicationStates
 from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
@@ -162,9 +162,24 @@ class Backlog:
         queued: dict[str, int] = {}
         for application in self._applications.enabled:
             before = self._queues.calls["send"]
+            await self._queue_leavers(application)
             await self._queue_from(application, "")
             queued[application.name] = self._queues.calls["send"] - before
         return queued
+
+    async def _queue_leavers(self, application: Application) -> None:
+        """Queue who loses access whatever waits before them: their queue has its own room (protocol T1, T20)."""
+        state = await self._states.read(application.name)
+        if state.is_stopped:
+            return
+        room = self._depth(application) - await self._queues.count(application.name, first=True)
+        rules = self._rules(application, state)
+        async for page in self._read_rows(application.name, "permit ne ''", after=""):
+            now = self._clock.now()
+            rows = [_decode(application.name, row) for row in page]
+            due = [account for account in rows if judge_due(account, rules, now) is Due.FIRST][: max(room, 0)]
+            await self._queue(application.name, [(account, True) for account in due], now)
+            room -= len(due)
 
     async def _queue_from(
         self, application: Application, cursor: str, *, after_page: Callable[[], Awaitable[None]] = _nothing
@@ -179,20 +194,14 @@ class Backlog:
         room = await self._room(application)
         if room <= 0:
             return cursor
-        rules = DueRules(
-            config=application.config_hash,
-            grace=self._grace,
-            sweep_after=self._sweep_after,
-            resumed_at=state.resumed_at,
-        )
+        rules = self._rules(application, state)
         condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}' or waking eq true"
         last, queued = cursor, 0
         async for page in self._read_rows(application.name, condition, after=cursor):
             now = self._clock.now()
             due: list[tuple[Account, bool]] = []
             for row in page:
-                kind, _, source_id = row.key.partition(":")
-                account = read_account(row, application=application.name, kind=ResourceKind(kind), source_id=source_id)
+                account = _decode(application.name, row)
                 verdict = judge_due(account, rules, now)
                 if verdict is not Due.NOT:
                     due.append((account, verdict is Due.FIRST))
@@ -230,9 +239,19 @@ class Backlog:
 
     async def _room(self, application: Application) -> int:
         """How many messages the queues of an application may still take."""
-        depth = int(QUEUE_DEPTH_S * (application.rate_limit.requests_per_second or UNLIMITED_RATE))
         counts = await gather_all([self._queues.count(application.name, first=first) for first in (True, False)])
-        return depth - int(sum(counts))
+        return self._depth(application) - int(sum(counts))
+
+    def _depth(self, application: Application) -> int:
+        return int(QUEUE_DEPTH_S * (application.rate_limit.requests_per_second or UNLIMITED_RATE))
+
+    def _rules(self, application: Application, state: ApplicationState) -> DueRules:
+        return DueRules(
+            config=application.config_hash,
+            grace=self._grace,
+            sweep_after=self._sweep_after,
+            resumed_at=state.resumed_at,
+        )
 
     async def _queue(self, app: str, due: list[tuple[Account, bool]], now: datetime) -> None:
         """Stamp the rows, then send: a crash between leaves rows that the next sweep finds when the stamp is old."""
@@ -251,3 +270,8 @@ class Backlog:
                     for kind, source_id, first in due[at : at + 8]
                 ]
             )
+
+
+def _decode(app: str, row: Row) -> Account:
+    kind, _, source_id = row.key.partition(":")
+    return read_account(row, application=app, kind=ResourceKind(kind), source_id=source_id)

@@ -40,8 +40,12 @@ class Exporter:
         return await client.read(attempt.resource_type, attempt.account.target_id, priority=priority_of(attempt))
 
     async def send(self, attempt: Attempt) -> Answer:
-        """Step 29: exactly one request, no transport retry. The caller holds the slot."""
+        """Step 29: exactly one request, no transport retry, in the slot that the attempt holds.
+
+        Raises what `Attempt.departs` raises: nothing was sent.
+        """
         assert attempt.plan is not None
+        assert attempt.departs is not None
         client = self._client_of(attempt.application)
         target_id = attempt.account.target_id
         etag = self._etag(attempt)
@@ -51,18 +55,16 @@ class Exporter:
                     {**attempt.plan.change.set, **attempt.plan.on_create},
                     schema_urn=attempt.resource.schema_urn,
                 )
-                return await client.create(attempt.resource_type, body, priority=RequestPriority.RESERVED)
+                return await client.create(attempt.resource_type, body, priority=attempt.departs)
             case ProvisioningAction.DELETE:
-                return await client.delete(
-                    attempt.resource_type, target_id, etag=etag, priority=RequestPriority.RESERVED
-                )
+                return await client.delete(attempt.resource_type, target_id, etag=etag, priority=attempt.departs)
             case _ if attempt.application.protocol.patch.verb == "put":
                 return await client.replace(
                     attempt.resource_type,
                     target_id,
                     self._replacement(attempt),
                     etag=etag,
-                    priority=RequestPriority.RESERVED,
+                    priority=attempt.departs,
                 )
             case _:
                 return await client.patch(
@@ -70,7 +72,7 @@ class Exporter:
                     target_id,
                     self._operations(attempt),
                     etag=etag,
-                    priority=RequestPriority.RESERVED,
+                    priority=attempt.departs,
                 )
 
     def _operations(self, attempt: Attempt) -> list[dict[str, Any]]:

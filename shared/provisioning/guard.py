@@ -74,6 +74,8 @@ class Guard:
     held_since: datetime | None = None
     population: int = 0
     counted_at: datetime | None = None
+    distrusted_until: datetime | None = None
+    """Until then nobody is let go without a person's word: the application has another service principal now."""
 
     def released_since(self, instant: datetime) -> int:
         """How many permits were given since then."""
@@ -152,6 +154,21 @@ class GuardKeeper:
                 continue
         return Release(verdict=Verdict.NOTHING, staged=0)
 
+    async def distrust(self, app: str) -> None:
+        """Let a person decide about everybody who is staged within the next day, however few (protocol T28).
+
+        The application's service principal is another one now: if its assignments were not made again, everybody is
+        unassigned. Idempotent.
+        """
+        while True:
+            guard = await self.read(app)
+            distrusting = replace(guard, distrusted_until=self._clock.now() + WINDOW)
+            try:
+                await self._tables.commit(DurableWrite.GUARD_HOLD, ACCOUNTS, app, [_guard_operation(distrusting)])
+            except StorageConflict:
+                continue
+            return
+
     async def read(self, app: str) -> Guard:
         """The guard row of an application. Raises StorageUnavailable."""
         return read_guard(await self._tables.read(ACCOUNTS, app, GUARD_KEY))
@@ -204,7 +221,8 @@ class GuardKeeper:
         )
         await self._forget_markers(application.name, [a for a in accounts if not a.staged])
         still_held = any(account.staged <= guard.held_up_to for account in counted)
-        if verdict is Verdict.HOLD or still_held:
+        distrusted = guard.distrusted_until is not None and now < guard.distrusted_until and bool(counted)
+        if verdict is Verdict.HOLD or still_held or distrusted:
             # A hold never ends by time: while it stands a window that rolls on releases nothing (step 14).
             guard = await self._hold(application, guard, counted)
             await self._permit(application, guard, [], uncounted)
@@ -322,6 +340,7 @@ def read_guard(row: Row | None) -> Guard:
         held_since=read_instant(str(row.values.get("held_since", ""))),
         population=int(row.values.get("population", 0)),
         counted_at=read_instant(str(row.values.get("counted_at", ""))),
+        distrusted_until=read_instant(str(row.values.get("distrusted_until", ""))),
     )
 
 
@@ -329,7 +348,12 @@ def _guard_operation(guard: Guard) -> Operation:
     values: dict[str, Any] = {
         "releases": json.dumps([[write_instant(at), count] for at, count in guard.releases]),
         "population": guard.population,
-        **write_columns(held_up_to=guard.held_up_to, held_since=guard.held_since, counted_at=guard.counted_at),
+        **write_columns(
+            held_up_to=guard.held_up_to,
+            held_since=guard.held_since,
+            counted_at=guard.counted_at,
+            distrusted_until=guard.distrusted_until,
+        ),
     }
     if guard.etag:
         return Operation.replace(GUARD_KEY, values, etag=guard.etag)

@@ -1,4 +1,4 @@
-"""What runs by the clock and not by an event: the guard's release, probes, the sweep, and trimming the log."""
+"""What runs by the clock and not by an event: the guard's release, probes, sweep, log trim, drift verification."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.provisioning.retrying import is_due
+from shared.provisioning.verifying import Verifier
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
-from shared.storage.tables import Operation, StorageConflict, Tables
+from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
 
 if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
@@ -48,19 +49,23 @@ class Housekeeper:
     guard: GuardKeeper
     backlog: Backlog
     wakeups: MemberWakeups
+    verifier: Verifier
     reconciler: Reconciler
     clock: Clock
 
     async def keep_house(self) -> Mapping[str, int]:
-        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log."""
+        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log, verify."""
         for application in self.applications.enabled:
             await self.guard.release(application)
+            await self.states.announce(application.name)
             await self._probe(application)
             if application.has_members:
                 await self.wakeups.wake_forgotten(application.name)
         queued = await self.backlog.sweep()
         for application in self.applications.enabled:
             await self._trim_log(application.name)
+        # Last, because it takes its time.
+        await gather_all([self.verifier.verify(application) for application in self.applications.enabled])
         return queued
 
     async def _probe(self, application: Application) -> None:

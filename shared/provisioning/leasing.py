@@ -17,9 +17,16 @@ from shared.storage.limiter import Limiter, RateLimited
 SEND_MARGIN_S = 10.0
 """Step 28: a lease must last the request's time-out and this much longer."""
 
+LEASE_LEAD_S = 0.1
+"""What the lease write of step 27 usually takes: a slot that begins earlier would be lost."""
+
 SLOT_WAIT_S = 5.0
 """What a short lease keeps of that margin for waiting for a slot: settings allow leases hardly longer than both, and
 with such a one every request at a busy vendor would be taken back unsent."""
+
+
+class NotDepartedError(Exception):
+    """Step 28: there is no slot within two seconds, or the lease is nearly over. Nothing was sent."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,25 +44,36 @@ class Leases:
         """Step 26. Raises RateLimited when it would take more than two seconds: nothing was written yet."""
         application = attempt.application
         return await self.limiter.reserve(
-            application.name, application.rate_limit.requests_per_second, first=attempt.first
+            application.name,
+            application.rate_limit.requests_per_second,
+            first=attempt.first,
+            begun=attempt.has_looked,
+            lead_s=LEASE_LEAD_S,
         )
 
-    async def enter_slot(self, attempt: Attempt, slot: datetime | None) -> bool:
-        """Step 28: the request leaves in its slot and at no other time (protocol T12).
+    def give_back_slot(self, attempt: Attempt, slot: datetime | None) -> None:
+        """Nothing will be sent in this slot."""
+        self.limiter.give_back(attempt.application.name, slot)
+
+    async def approach_slot(self, attempt: Attempt, slot: datetime | None) -> None:
+        """Step 28: wait until the slot is near, then let `attempt.departs` do the rest when the connection stands.
 
         The lease was written while the slot was still to come. If that took longer, another slot is waited for, under
-        the lease; False when there is none within two seconds.
+        the lease.
         """
         application = attempt.application
-        if await self.limiter.enter(application.name, slot):
-            return True
-        try:
-            await self.limiter.wait_for_slot(
-                application.name, application.rate_limit.requests_per_second, first=attempt.first
-            )
-        except RateLimited:
-            return False
-        return True
+        await self.limiter.approach(slot)
+
+        async def depart() -> None:
+            rate = application.rate_limit.requests_per_second
+            try:
+                await self.limiter.depart(application.name, rate, slot, first=attempt.first)
+            except RateLimited as limited:
+                raise NotDepartedError from limited
+            if not self._may_send(attempt):
+                raise NotDepartedError
+
+        attempt.departs = depart
 
     async def take(self, attempt: Attempt) -> None:
         """Step 27: one conditional write says who is at it and what is about to be sent.
@@ -74,7 +92,7 @@ class Leases:
         attempt.moved(await self.rows.take_lease(attempt.account, request))
         attempt.lease_ends = before + self.lease_s
 
-    def may_send(self, attempt: Attempt) -> bool:
+    def _may_send(self, attempt: Attempt) -> bool:
         """Step 28: the lease outlasts the request's time-out with a margin."""
         left = attempt.lease_ends - self.clock.monotonic()
         spare = self.lease_s - self.vendor_timeout_s - SLOT_WAIT_S

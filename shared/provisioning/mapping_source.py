@@ -30,19 +30,22 @@ class SourceMapper:
         )
         properties: dict[str, object] = {}
         if isinstance(facts, GroupFacts):
-            compiled = self._mappings(application, "group")
+            compiled = self.mappings_of(application, "group")
             properties = {**facts.attributes, "id": facts.id}
         else:
-            compiled = self._mappings(application, "user")
+            compiled = self.mappings_of(application, "user")
             if facts.user is not None:
                 properties = {**facts.user.attributes, "id": facts.user.id}
         return map_account(compiled, properties, context=context, soft_deleted=soft_deleted)
 
     def has_references(self, application: Application) -> bool:
         """Whether accounts of the application refer to one another."""
-        return any(step.attribute.type is AttributeType.REFERENCE for step in self._mappings(application, "user").steps)
+        return any(
+            step.attribute.type is AttributeType.REFERENCE for step in self.mappings_of(application, "user").steps
+        )
 
-    def _mappings(self, application: Application, kind: str) -> CompiledMappings:
+    def mappings_of(self, application: Application, kind: str) -> CompiledMappings:
+        """The compiled mappings of users or groups."""
         compiled = self._compiled.get((application.name, kind))
         if compiled is None:
             compiled = compile_mappings(application.resource(kind), application.roles)

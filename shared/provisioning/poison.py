@@ -73,7 +73,8 @@ class PoisonKeeper:
         if not account.pending or account.is_leased(now):
             return "nothing pending"
         failures = account.attempts + 1 if account.tried == account.wanted else 1
-        text = "the function failed five times on this account; its exception is in the function's log"
+        last = f", the last time with {account.crash}" if account.crash else ""
+        text = f"the function failed again and again on this account{last}; its log has the whole exception"
         attempt = Attempt(
             application=application,
             account=account,

@@ -34,7 +34,7 @@ from shared.directory.graph import (
 )
 from shared.directory.mirror import Mirror
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates
-from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, stream_name
+from shared.provisioning.assignment_pages import AssignmentList, AssignmentPages, changes_principal, stream_name
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.checkpoint import Checkpoint, Checkpoints, Lease, LeaseLost, Numbers, StreamState
 from shared.provisioning.group_pages import GroupPages
@@ -372,6 +372,8 @@ class Puller:
         """
         outcome = "pulled"
         for app, found in lists.items():
+            if changes_principal(run.checkpoint.stream(stream_name(app)), self.applications[app]):
+                await self.guard.distrust(app)
             try:
                 if not await self.assignments.apply_list(run, self.applications[app], found, until=until):
                     return "to be continued"

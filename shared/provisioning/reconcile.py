@@ -11,9 +11,11 @@ is a method, every durable write is in `account_rows`, everything between them t
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 from shared import telemetry
 from shared.clock import Clock
@@ -31,7 +33,7 @@ from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
-from shared.provisioning.leasing import Leases
+from shared.provisioning.leasing import Leases, NotDepartedError
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
@@ -50,6 +52,8 @@ from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
 from shared.storage.queues import Message, Queues
+from shared.storage.tables import StorageUnavailable
+from shared.storage.turns import NoTurnError
 
 RESTARTS = 3
 CONFIG_WAIT_S = 30.0
@@ -89,10 +93,7 @@ class Reconciler:
             telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
             return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
         refusal = await self._admit(application, probing=probing)
-        if refusal is None:
-            outcome = await self._try(application, message, first=first)
-        else:
-            outcome = refusal
+        outcome = refusal or await self._in_turn(application, message, first=first)
         if outcome.kind is OutcomeKind.PUT_BACK:
             await self._put_back(message, outcome, first=first)
         return outcome
@@ -112,6 +113,30 @@ class Reconciler:
         if wait_s > MAX_WAIT_S:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(wait_s))
         return None
+
+    async def _in_turn(self, application: Application, message: Message, *, first: bool) -> Outcome:
+        """Nobody who loses access waits for a turn; the others put back what their vendor cannot take yet, unread."""
+        if first:
+            return await self._try_or_note(application, message, first=first)
+        rate = application.rate_limit.requests_per_second
+        patience_s = MAX_WAIT_S * (1 + self.jitter()) / 2
+        try:
+            async with self.limiter.turns.take(application.name, rate, patience_s=patience_s):
+                return await self._try_or_note(application, message, first=first)
+        except NoTurnError:
+            return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(MAX_WAIT_S))
+
+    async def _try_or_note(self, application: Application, message: Message, *, first: bool) -> Outcome:
+        """A bug raises and ends in the poison queue, which is given the message alone: the row keeps what it was."""
+        try:
+            return await self._try(application, message, first=first)
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
+            if account.etag:
+                await self.rows.note_crash(account, _describe_crash(error))
+            raise
 
     async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
         for _ in range(RESTARTS):
@@ -335,6 +360,7 @@ class Reconciler:
         """Step 25: does the account exist already? One verified hit that nobody owns is adopted; none means create."""
         assert attempt.plan is not None
         found = await self.matcher.find_existing(attempt)
+        attempt.has_looked = True
         attempt.steps.append(
             Step(type=StepType.MATCHING, status=LogStatus.SUCCESS, description=found.verdict, details=found.details)
         )
@@ -389,14 +415,20 @@ class Reconciler:
         slot = await self.leases.reserve_slot(attempt)
         try:
             await self.leases.take(attempt)
+        except RowMoved:
+            self.leases.give_back_slot(attempt, slot)
+            raise
         except IndexTaken as taken:
+            self.leases.give_back_slot(attempt, slot)
             if taken.is_target:
                 return await self.names.yield_to_holder(attempt, taken.holder)
             return await self.names.wait_for_holder(attempt, taken.holder)
-        if not (await self.leases.enter_slot(attempt, slot) and self.leases.may_send(attempt)):
+        await self.leases.approach_slot(attempt, slot)
+        try:
+            answer = await self.exporter.send(attempt)
+        except NotDepartedError:
             await self.rows.undo_intent(attempt.account, attempt.before)
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
-        answer = await self.exporter.send(attempt)
         if attempt.plan.members is not None:
             if answer.ok:
                 return await self.member_saves.save_sent(attempt, answer)
@@ -432,6 +464,13 @@ class Reconciler:
     def _spread(self, wait_s: float) -> float:
         """A wait with jitter, so that messages put back together do not come back together."""
         return wait_s + self.jitter() * max(4.0, wait_s)
+
+
+def _describe_crash(error: Exception) -> str:
+    """The type of an exception and where it was raised; its text may hold people's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _import_step(facts: UserFacts | GroupFacts) -> Step:

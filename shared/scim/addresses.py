@@ -53,11 +53,14 @@ class Addresses:
         """Answers with the address where resources of a type are created."""
         return self._path(resource_type) + query_string({}, base_query=self._base_query)
 
-    def resource(self, resource_type: ResourceType, resource_id: str, *, to_read: bool = False) -> str | None:
+    def resource(
+        self, resource_type: ResourceType, resource_id: str, *, to_read: bool = False, with_members: bool = False
+    ) -> str | None:
         """Answers with the address of one resource; None for an id that no URL can carry as a segment."""
         if not resource_id.strip(".") or _has_lone_surrogate(resource_id):
             return None
-        excluded = self._excluded(resource_type) if to_read else ()
+        hidden = self._excluded(resource_type) if to_read else ()
+        excluded = tuple(name for name in hidden if not (with_members and name == "members"))
         parameters = search_parameters(None, excluded=excluded, start_index=None)
         query = query_string(parameters, base_query=self._base_query)
         return f"{self._path(resource_type)}/{quote(resource_id, safe='')}{query}"

@@ -23,12 +23,12 @@ from shared.scim.classification import is_scim_error
 from shared.scim.error_catalogue import ErrorCode
 from shared.scim.filters import ValuePathForm, equality_filter, matches
 from shared.scim.listing import ListPosition, Page, is_list_response, new_rows, position_after, rows_of, total_of
-from shared.scim.sending import Call, Gate, RequestPriority, Response, Sender, after_a_slot
+from shared.scim.sending import Call, Departure, Gate, RequestPriority, Response, Sender, Turn, after_a_slot
 
 if TYPE_CHECKING:
     from shared.config.applications import Application
 
-__all__ = ["Gate", "Lookup", "RequestPriority", "ResourceType", "ScimClient"]
+__all__ = ["Departure", "Gate", "Lookup", "RequestPriority", "ResourceType", "ScimClient"]
 
 PATCH_URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
@@ -133,10 +133,18 @@ class ScimClient:
         return Lookup(answer=replace(answer, resource=None), hits=tuple(hits.values()), filter_ignored=ignored)
 
     async def read(
-        self, resource_type: ResourceType, resource_id: str, *, priority: RequestPriority = RequestPriority.NORMAL
+        self,
+        resource_type: ResourceType,
+        resource_id: str,
+        *,
+        with_members: bool = False,
+        priority: RequestPriority = RequestPriority.NORMAL,
     ) -> Answer:
-        """Reads one resource. `not_found` is certain: the SCIM service said so, or its collection answers."""
-        url = self._addresses.resource(resource_type, resource_id, to_read=True)
+        """Reads one resource. `not_found` is certain: the SCIM service said so, or its collection answers.
+
+        A group comes without its members unless these are asked for.
+        """
+        url = self._addresses.resource(resource_type, resource_id, to_read=True, with_members=with_members)
         if url is None:
             return _unusable_id()
         response = await self._sender.send(Call(method="GET", url=url, names_resource=True), priority=priority)
@@ -153,7 +161,7 @@ class ScimClient:
         resource_type: ResourceType,
         body: Mapping[str, Any],
         *,
-        priority: RequestPriority = RequestPriority.NORMAL,
+        priority: Turn = RequestPriority.NORMAL,
     ) -> Answer:
         """Creates a resource. Ok with `id` None: it exists, and must be looked up."""
         call = Call(method="POST", url=self._addresses.collection(resource_type), body=body)
@@ -169,7 +177,7 @@ class ScimClient:
         operations: Sequence[Mapping[str, Any]],
         *,
         etag: str | None = None,
-        priority: RequestPriority = RequestPriority.NORMAL,
+        priority: Turn = RequestPriority.NORMAL,
     ) -> Answer:
         """Changes a resource. Without operations nothing is sent, because some servers refuse an empty PATCH."""
         if not operations:
@@ -185,7 +193,7 @@ class ScimClient:
         body: Mapping[str, Any],
         *,
         etag: str | None = None,
-        priority: RequestPriority = RequestPriority.NORMAL,
+        priority: Turn = RequestPriority.NORMAL,
     ) -> Answer:
         """Replaces a resource (PUT), for vendors without PATCH."""
         call = Call(method="PUT", url="", body=body, etag=etag)
@@ -197,7 +205,7 @@ class ScimClient:
         resource_id: str,
         *,
         etag: str | None = None,
-        priority: RequestPriority = RequestPriority.NORMAL,
+        priority: Turn = RequestPriority.NORMAL,
     ) -> Answer:
         """Deletes a resource. Ok also when it was gone already, which a 404 from anything but SCIM does not prove."""
         call = Call(method="DELETE", url="", etag=etag)
@@ -271,9 +279,7 @@ class ScimClient:
             return replace(answer, resource=None, detail=f"the vendor ignores the filter on {by_filter}")
         return replace(answer, resource=None)
 
-    async def _write(
-        self, resource_type: ResourceType, resource_id: str, call: Call, *, priority: RequestPriority
-    ) -> Response:
+    async def _write(self, resource_type: ResourceType, resource_id: str, call: Call, *, priority: Turn) -> Response:
         url = self._addresses.resource(resource_type, resource_id)
         if url is None:
             return Response(answer=_unusable_id())

@@ -12,7 +12,7 @@ import httpx
 from shared.scim.auth import BasicCredentials, Credentials, SecretCredentials, SecretLookup
 from shared.scim.client import ScimClient
 from shared.scim.oauth import ClientCredentials
-from shared.scim.sending import Gate, RequestPriority
+from shared.scim.sending import Departure, Gate, RequestPriority
 from shared.scim.transport import new_http_client
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class ScimConnections:
         http = self._new_http()
         gate = None if self._gate_of is None else self._gate_of(application)
 
-        async def token_gate() -> None:
-            if gate is not None:
-                await gate(RequestPriority.FIRST)
+        async def token_gate() -> Departure | None:
+            return None if gate is None else await gate(RequestPriority.FIRST)
 
         credentials = new_credentials(application.auth, secret=self._secret, http=http, gate=token_gate)
         client = ScimClient(application, credentials=credentials, http=http, gate=gate, timeout_s=self._timeout_s)
@@ -75,7 +74,7 @@ def new_credentials(
     *,
     secret: SecretLookup,
     http: httpx.AsyncClient,
-    gate: Callable[[], Awaitable[None]] | None = None,
+    gate: Callable[[], Awaitable[Departure | None]] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Credentials:
     """Answers with the credentials an application's `auth` describes. Raises ValueError for a type it does not know."""

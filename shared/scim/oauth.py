@@ -28,6 +28,7 @@ from shared.scim.auth import (
 from shared.scim.classification import Exchange, RefusalRules, classify
 from shared.scim.error_bodies import UnreadableBodyError, read_json
 from shared.scim.error_catalogue import ErrorCode
+from shared.scim.sending import Departure
 from shared.scim.transport import HttpRequest, exchange
 
 _EXPIRY_MARGIN_S = 60.0
@@ -67,7 +68,7 @@ class ClientCredentials:
         http: httpx.AsyncClient,
         scopes: Sequence[str] = (),
         client_authentication: Literal["basic", "body"] = "basic",
-        gate: Callable[[], Awaitable[None]] | None = None,
+        gate: Callable[[], Awaitable[Departure | None]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         address = httpx.URL(token_url)
@@ -140,11 +141,11 @@ class ClientCredentials:
             client_secret = secret_of(secret_setting, secret=self._secret, pattern=SENDABLE_TEXT)
         except SecretProblemError as error:
             return no_credentials(str(error))
-        if self._gate is not None:
-            await self._gate()
+        departs = None if self._gate is None else await self._gate()
         asked_at = self._monotonic()
         request = self._request(client_id, client_secret)
-        return self._read(await exchange(self._http, request, timeout_s=timeout_s), asked_at=asked_at)
+        received = await exchange(self._http, request, timeout_s=timeout_s, departs=departs)
+        return self._read(received, asked_at=asked_at)
 
     def _request(self, client_id: str, client_secret: str) -> HttpRequest:
         """Id and secret are joined as they are, not percent-encoded first: what token endpoints accept in practice."""

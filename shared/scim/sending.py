@@ -33,16 +33,22 @@ _SHORTEST_REPLAY_S = 0.5
 class RequestPriority(StrEnum):
     """How a request passes the gate that keeps the vendor's rate limit."""
 
-    RESERVED = "reserved"
-    """The caller holds a slot for this request already; it does not wait."""
     FIRST = "first"
     """For somebody who loses access: before everything else."""
     NORMAL = "normal"
     """In turn."""
 
 
-Gate = Callable[[RequestPriority], Awaitable[None]]
-"""Returns when one request may be sent. What it raises passes through the client untouched."""
+Departure = Callable[[], Awaitable[None]]
+"""Waits for the slot of one request. It is called when the connection stands and the first byte is next, so that
+neither a handshake nor other work comes between slot and request. What it raises passes through the client untouched,
+and nothing was sent."""
+
+Gate = Callable[[RequestPriority], Awaitable[Departure | None]]
+"""Finds a slot for one request and returns shortly before it begins. What it raises passes through untouched."""
+
+Turn = RequestPriority | Departure
+"""How a request finds its slot: through the gate, or in the one that the caller holds already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,7 @@ class Sender:
         authorization = await self._credentials.authorize(timeout_s=self._timeout_s)
         return authorization if isinstance(authorization, Answer) else Answer(kind=AnswerKind.OK)
 
-    async def send(self, call: Call, *, priority: RequestPriority) -> Response:
+    async def send(self, call: Call, *, priority: Turn) -> Response:
         """Sends with credentials, and again with others after a 401, until there are none left to try."""
         encoded = None if call.body is None else _encoded(call.body)
         refused: tuple[Authorization, ...] = ()
@@ -112,19 +118,19 @@ class Sender:
                 return _no_credentials() if received is None else self._understood(received, call, refused)
             if received is not None and remaining < _SHORTEST_REPLAY_S:
                 return _late_credentials()
-            await self._pass_gate(priority if received is None else after_a_slot(priority))
+            departs = await self._pass_gate(priority if received is None else after_a_slot(priority))
             started = self._monotonic()
-            received = await exchange(
-                self._http, self._request(call, encoded, authorization), timeout_s=max(remaining, 0.001)
-            )
+            request = self._request(call, encoded, authorization)
+            received = await exchange(self._http, request, timeout_s=max(remaining, 0.001), departs=departs)
             remaining -= self._monotonic() - started
             refused = (*refused, authorization)
             if received.status != 401:
                 return self._understood(received, call, refused)
 
-    async def _pass_gate(self, priority: RequestPriority) -> None:
-        if self._gate is not None and priority is not RequestPriority.RESERVED:
-            await self._gate(priority)
+    async def _pass_gate(self, turn: Turn) -> Departure | None:
+        if not isinstance(turn, RequestPriority):
+            return turn
+        return None if self._gate is None else await self._gate(turn)
 
     def _request(self, call: Call, encoded: bytes | None, authorization: Authorization) -> HttpRequest:
         headers = {"accept": self._protocol.accept, "user-agent": USER_AGENT, **authorization.headers}
@@ -144,9 +150,9 @@ class Sender:
         return Response(answer=answer, exchange=received)
 
 
-def after_a_slot(priority: RequestPriority) -> RequestPriority:
-    """Answers with the priority of a further request of the same call: a reserved slot is good for one."""
-    return RequestPriority.FIRST if priority is RequestPriority.RESERVED else priority
+def after_a_slot(turn: Turn) -> RequestPriority:
+    """Answers with the priority of a further request of the same call: a slot that was held is good for one."""
+    return turn if isinstance(turn, RequestPriority) else RequestPriority.FIRST
 
 
 def _rules_of(protocol: Protocol) -> RefusalRules:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -68,27 +68,44 @@ def new_http_client(*, max_connections: int = 64) -> httpx.AsyncClient:
 
 
 class _Progress:
-    """Whether a byte of the request may have left this machine. Unknown transports count as having sent."""
+    """Whether a byte of the request may have left this machine. Unknown transports count as having sent.
 
-    __slots__ = ("connected", "traced")
+    `departs` is awaited before the first byte, with the connection ready; a proxy's CONNECT is not yet the request.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("connected", "departs", "traced")
+
+    def __init__(self, departs: Callable[[], Awaitable[None]] | None) -> None:
         self.connected = False
         self.traced = False
+        self.departs = departs
 
-    async def __call__(self, event: str, _details: Mapping[str, Any]) -> None:
+    async def __call__(self, event: str, details: Mapping[str, Any]) -> None:
         self.traced = True
-        if event.endswith("send_request_headers.started"):
-            self.connected = True
+        if not event.endswith("send_request_headers.started"):
+            return
+        if self.departs is not None and details["request"].method != b"CONNECT":
+            await self.departs()
+        self.connected = True
 
     @property
     def may_have_sent(self) -> bool:
         return self.connected or not self.traced
 
 
-async def exchange(http: httpx.AsyncClient, request: HttpRequest, *, timeout_s: float) -> Exchange:
-    """Sends the request once and answers with what came back within `timeout_s` seconds; the network raises nothing."""
-    progress = _Progress()
+async def exchange(
+    http: httpx.AsyncClient,
+    request: HttpRequest,
+    *,
+    timeout_s: float,
+    departs: Callable[[], Awaitable[None]] | None = None,
+) -> Exchange:
+    """Sends the request once and answers with what came back within `timeout_s` seconds; the network raises nothing.
+
+    `departs` returns when the first byte may leave. What it raises is raised here, but for an OSError, which would be
+    taken for the network's; nothing was sent.
+    """
+    progress = _Progress(departs)
     received = _Received()
     interruption: Interruption | None = None
     try:

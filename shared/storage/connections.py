@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.config.settings import Settings
+from shared.storage.service_clock import ServiceClock, read_headers
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
@@ -42,15 +43,15 @@ class StaticTokenCredential:
         """Nothing to close."""
 
 
-def connect_tables(settings: Settings) -> TableServiceClient:
-    """Connect to Table storage."""
+def connect_tables(settings: Settings, *, measures: ServiceClock | None = None) -> TableServiceClient:
+    """Connect to Table storage. `measures` gets what every answer says about the service's clock."""
     from azure.data.tables.aio import TableServiceClient
 
-    storage = settings.storage
+    storage, options = settings.storage, {**_PATIENCE, **_hooks(measures)}
     if storage.connection_string is not None:
         text = _expanded(storage.connection_string)
-        return TableServiceClient.from_connection_string(text, **_PATIENCE, **_transport(text))
-    return TableServiceClient(storage.table_uri, credential=_identity(storage.client_id), **_PATIENCE)
+        return TableServiceClient.from_connection_string(text, **options, **_transport(text))
+    return TableServiceClient(storage.table_uri, credential=_identity(storage.client_id), **options)
 
 
 def connect_queues(settings: Settings) -> QueueServiceClient:
@@ -69,6 +70,33 @@ def graph_credential(settings: Settings) -> Any:
     if settings.graph_static_token is not None:
         return StaticTokenCredential(settings.graph_static_token)
     return _identity(settings.azure_client_id)
+
+
+_ASKED_AT = "asked_at"
+_WRITTEN = (201, 204)
+"""An entity was written, or deleted, which has no ETag. What answers 200 was read, and its ETag may be of any age."""
+
+
+def _hooks(measures: ServiceClock | None) -> dict[str, Any]:
+    """Take the time of every request and read the clock in its answer; the SDK calls these once per try."""
+    if measures is None:
+        return {}
+
+    def note_request(request: Any) -> None:
+        request.context[_ASKED_AT] = measures.monotonic()
+
+    def note_response(response: Any) -> None:
+        answer = response.http_response
+        readings = read_headers(
+            {"date": answer.headers.get("Date", ""), "etag": answer.headers.get("ETag", "")},
+            wrote=answer.status_code in _WRITTEN,
+            asked_at=response.context[_ASKED_AT],
+            answered_at=measures.monotonic(),
+        )
+        for reading in readings:
+            measures.note(reading)
+
+    return {"raw_request_hook": note_request, "raw_response_hook": note_response}
 
 
 def _expanded(connection_string: str) -> str:

@@ -12,7 +12,18 @@ from rich.console import Console
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.tables import as_markdown, show
 
-NAMES = ("cold_start", "rules", "reading", "consumer", "incremental", "initial_round", "group_members")
+NAMES = (
+    "cold_start",
+    "rules",
+    "reading",
+    "consumer",
+    "incremental",
+    "initial_round",
+    "group_members",
+    "limiter",
+    "leaver",
+    "outage",
+)
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""
 
@@ -23,6 +34,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; default: all")
     parser.add_argument("--users", type=int, help="size of the run; each benchmark has its own default")
     parser.add_argument("--members", type=int, help="size of the largest group, for group_members")
+    parser.add_argument("--seconds", type=int, help="how long limiter watches; default: two minutes")
     parser.add_argument("--markdown", action="store_true", help="print Markdown for the README")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))

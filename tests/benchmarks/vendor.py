@@ -1,13 +1,15 @@
 """A SCIM vendor that costs almost nothing: resources in memory, every answer 20 ms after the request, no rules.
 
 The simulated vendors of the demo check every request and would be measured instead of the product. Members of groups
-are taken and forgotten; `GET /_requests` below the base URL says how many requests there were.
+are taken and forgotten; `GET /_requests` below the base URL says how many requests there were, `GET /_arrivals` when
+each came and what it was, and `GET /_outage/on` and `/_outage/off` make it answer 503 to everything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,7 +19,7 @@ from tests.benchmarks.separate import wait_for_end
 
 ANSWERS_AFTER_S = 0.020
 BASE_PATH = "/scim/v2"
-_STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found"}
+_STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found", 503: "Service Unavailable"}
 
 
 def serve_vendor(announce: Connection) -> None:
@@ -41,6 +43,8 @@ class Resources:
         self._by_id: dict[str, dict[str, Any]] = {}
         self._by_name: dict[tuple[str, str], str] = {}
         self._requests: Counter[str] = Counter()
+        self._arrivals: list[tuple[float, str]] = []
+        self._is_out = False
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         """Answers one request with status and body."""
@@ -48,6 +52,15 @@ class Resources:
         collection, _, resource_id = url.path.partition(f"{BASE_PATH}/")[2].partition("/")
         if collection == "_requests":
             return 200, self._requests
+        if collection == "_arrivals":
+            return 200, self._arrivals
+        if collection == "_outage":
+            self._is_out = resource_id == "on"
+            return 200, {}
+        # The monotonic clock is one for all processes of the machine.
+        self._arrivals.append((time.monotonic(), f"{method} {collection} {_active_of(method, body)}".strip()))
+        if self._is_out:
+            return 503, {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "503"}
         self._requests[f"{method} {collection}"] += 1
         match method:
             case "GET" if not resource_id:
@@ -87,6 +100,11 @@ class Resources:
             if "path" in operation and "value" in operation:
                 resource[operation["path"]] = operation["value"]
         return resource
+
+
+def _active_of(method: str, body: bytes) -> str:
+    """Whether the request is a disable, read from its text: the only thing anybody asks about."""
+    return "disable" if method == "PATCH" and b'"active"' in body and b"false" in body.lower() else ""
 
 
 def _name_of(resource: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from shared.operations.cli import app
 from shared.operations.exit_codes import ExitCode
+from shared.storage.queues import Message
+from tests.provisioning.meddling import meddle
 from tests.simulation.azurite import Azurite
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
@@ -221,6 +223,69 @@ async def test_nothing_held_is_said_so_and_an_answer_needs_the_number_of_a_list(
     assert (listed.exit_code, "Nothing is held." in listed.output) == (ExitCode.OK, True)
     assert (refused.exit_code, "is no list number" in refused.output) == (ExitCode.USAGE, True)
     assert (nobody.exit_code, json.loads(nobody.stdout)) == (ExitCode.OK, {"accounts": 0})
+
+
+async def test_a_pause_shows_in_the_status_with_its_history_and_ends_by_resume(stage: Stage) -> None:
+    paused = [await stage.run("pause", "acme", "--reason", "maintenance") for _ in range(2)]
+    shown = await stage.run("status", "acme")
+    resumed = [await stage.run("resume", "acme") for _ in range(2)]
+    history = json.loads((await stage.run("status", "acme", "--json")).stdout)[0]["history"]
+
+    assert [result.exit_code for result in (*paused, *resumed)] == [ExitCode.OK] * 4
+    assert "within five seconds" in paused[0].stdout
+    assert "paused already" in paused[1].stdout
+    assert "maintenance" in shown.stdout
+    assert "was not stopped" in resumed[1].stdout
+    assert [each["status"] for each in history[:2]] == ["Active", "Paused"]
+
+
+async def test_failures_are_listed_with_since_when_how_often_and_what_to_do(stage: Stage) -> None:
+    result = await stage.run("failures", "acme", "--json")
+    other = await stage.run("failures", "acme", "--code", "Unheard")
+    shown = await stage.run("failures", "acme")
+
+    [failed] = json.loads(result.stdout)
+    assert (result.exit_code, shown.exit_code) == (ExitCode.ATTENTION, ExitCode.ATTENTION)
+    assert (other.exit_code, other.stdout.strip()) == (ExitCode.OK, "Nothing has failed.")
+    assert (failed["source_id"], failed["code"], failed["state"]) == (stage.escrowed, "ForeignAccount", "escrowed")
+    assert failed["first_at"] <= failed["last_at"] < failed["next_at"]
+    assert failed["attempts"] >= 1
+    assert "externalId" in failed["remedy"]
+    assert stage.escrowed in shown.stdout
+
+
+async def test_an_account_in_escrow_is_retried_and_one_that_is_not_is_refused(stage: Stage) -> None:
+    one = await stage.run("retry", "acme", stage.escrowed)
+    synced = await stage.run("retry", "acme", stage.in_sync)
+    unclear = [await stage.run("retry", "acme"), await stage.run("retry", "acme", stage.escrowed, "--all")]
+    message = Message(app="acme", kind="user", id=stage.escrowed)
+    await stage.world.services.reconciler.provision(message, first=False)
+    everybody = await stage.run("retry", "acme", "--all", "--json")
+    await stage.world.services.reconciler.provision(message, first=False)
+
+    assert one.exit_code == ExitCode.OK
+    assert (synced.exit_code, "does not wait" in synced.stderr) == (ExitCode.ATTENTION, True)
+    assert [result.exit_code for result in unclear] == [ExitCode.USAGE] * 2
+    assert json.loads(everybody.stdout) == {"accounts": 1}
+
+
+async def test_what_was_changed_at_the_vendor_and_who_has_no_owner_is_listed(stage: Stage) -> None:
+    target_id = (await stage.world.account("acme", stage.in_sync)).target_id
+    before = [await stage.run("drift", "list", "acme"), await stage.run("drift", "unowned", "acme")]
+    meddle(stage.world.vendors["acme"], target_id, displayName="[b]Meddled[/b]")
+
+    asked = await stage.run("drift", "verify", "acme")
+    await stage.world.services.housekeeper.keep_house()
+    listed = await stage.run("drift", "list", "acme")
+    document = json.loads((await stage.run("drift", "list", "acme", "--json")).stdout)
+    unowned = await stage.run("drift", "unowned", "acme")
+
+    assert [result.exit_code for result in (*before, asked, unowned)] == [ExitCode.OK] * 4
+    assert (listed.exit_code, "[b]Meddled[/b]" in listed.stdout) == (ExitCode.ATTENTION, True)
+    assert [(each["source_id"], each["status"]) for each in document["accounts"]] == [(stage.in_sync, "reported")]
+    assert document["accounts"][0]["paths"]["displayName"][1] == "[b]Meddled[/b]"
+    assert "foreign" in unowned.stdout
+    assert stage.escrowed in unowned.stdout
 
 
 async def test_nobody_of_that_id_is_a_usage_error_that_says_which_ids_work(stage: Stage) -> None:

@@ -175,3 +175,8 @@ async def killed_tick(world: World, observer: Observer, *, failure: type[BaseExc
 async def checkpoint_of(world: World) -> Checkpoint:
     """The checkpoint as it is in storage."""
     return await world.services.puller.checkpoints.read()
+
+
+def held_titles(world: World, app: str = APP) -> list[str]:
+    """The titles of all accounts at the vendor."""
+    return sorted(str(found.get("title")) for found in world.vendors[app].resources())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from shared.provisioning import pull_run
+from shared.provisioning.accounts import ResourceKind
 from shared.provisioning.guard import Release, Verdict
 from shared.storage.durable_writes import DurableWrite, Observer
 from shared.storage.tables import Operation, StorageConflict
 from tests.provisioning.application_stories import APPLICATION_STORIES
+from tests.provisioning.drift_stories import DRIFT_STORIES
 from tests.provisioning.group_stories import GROUP_STORIES
 from tests.provisioning.stories import APP, Scenery, Stage, message_about, raised_while_sending
 from tests.simulation.vendors.options import FilterMode, VendorOptions
@@ -318,6 +321,43 @@ async def poisoned(stage: Stage) -> None:
     stage.tenant.update(user_id, jobTitle="Cosmonaut")
 
 
+async def a_bug_then_a_retry(stage: Stage) -> None:
+    """A bug raises until the platform gives up; it is mended, and a person asks for another try."""
+    user_id = await stage.provisioned()
+    stage.begin()
+    stage.tenant.update(user_id, jobTitle="Astronaut")
+    await stage.sync()
+    await _meet_a_bug(stage, user_id)
+    stage.world.queues.waiting.clear()
+    await stage.attempt(lambda: stage.world.services.poison.record(message_about(user_id).encode()))
+    await stage.attempt(
+        lambda: stage.world.services.retries.retry_account(stage.application, ResourceKind.USER, user_id)
+    )
+    await stage.attempt(lambda: stage.world.services.retries.retry_all(stage.application))
+
+
+async def _meet_a_bug(stage: Stage, user_id: str) -> None:
+    reconciler = stage.world.services.reconciler
+    mapper = reconciler.mapper
+    object.__setattr__(reconciler, "mapper", None)
+    with suppress(AttributeError):
+        await stage.attempt(lambda: reconciler.provision(message_about(user_id), first=False))
+    object.__setattr__(reconciler, "mapper", mapper)
+
+
+async def paused_and_resumed(stage: Stage) -> None:
+    user_id = await stage.provisioned()
+    stage.begin()
+    await stage.attempt(lambda: stage.world.services.states.pause(APP, "maintenance"))
+    stage.tenant.update(user_id, jobTitle="Astronaut")
+    await stage.sync()
+    await stage.deliver()
+    await stage.keep_house()
+    while not await stage.attempt(lambda: stage.world.services.states.resume(APP)):
+        if not (await stage.world.services.states.read_fresh(APP)).is_stopped:
+            break
+
+
 async def month_of_silence(stage: Stage) -> None:
     await stage.provisioned()
     stage.begin()
@@ -452,6 +492,8 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "two pages": (two_pages, Scenery(page_size=1)),
     "Graph throttles": (graph_throttles, Scenery()),
     "poisoned": (poisoned, Scenery()),
+    "a bug, then a retry": (a_bug_then_a_retry, Scenery()),
+    "paused and resumed": (paused_and_resumed, Scenery()),
     "a month of silence": (month_of_silence, Scenery()),
     "reconfigured": (reconfigured, Scenery()),
     "manager comes later": (manager_comes_later, Scenery()),
@@ -463,6 +505,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "more at once than a run may raise": (listed, Scenery()),
     **GROUP_STORIES,
     **APPLICATION_STORIES,
+    **DRIFT_STORIES,
 }
 
 

@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.directory.mirror import UserFacts
-from tests.provisioning.stories import Scenery, Stage, open_stage
+from shared.provisioning.accounts import ACCOUNTS
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation
+from tests.provisioning.stories import APP, Scenery, Stage, open_stage
 from tests.simulation.vendors.options import VendorOptions
 
 LOOSE = VendorOptions(etag=False, user_name_unique=False)
@@ -133,3 +136,25 @@ async def test_the_row_is_read_before_the_mirror(azurite: str, *, mirror_first: 
         await stage.settle()
 
         assert (await stage.findings() != []) is mirror_first
+
+
+async def test_a_reservation_that_a_restored_table_lacks_keeps_no_answer_from_being_saved(
+    azurite: str,
+) -> None:
+    """Else the account would be written at every sweep, for ever."""
+    async with open_stage(azurite) as stage:
+        user_id = await stage.provisioned()
+        stage.acme.faults.add("reset", method="PATCH", applied=True)
+        stage.rename(user_id, f"renamed-{stage.name_of(user_id)}")
+        await stage.sync()
+        await stage.deliver()
+        tables = stage.world.services.tables
+        for key in await stage.keys("match"):
+            await tables.commit(DurableWrite.SAVE, ACCOUNTS, APP, [Operation.delete(key)])
+
+        await stage.settle()
+        before = len(stage.acme.journal)
+        await stage.settle()
+
+        assert await stage.findings() == []
+        assert len(stage.acme.journal) == before

@@ -12,7 +12,7 @@ import pytest
 
 from shared.scim.answers import AnswerKind
 from shared.scim.auth import SecretCredentials
-from shared.scim.client import RequestPriority, ResourceType, ScimClient
+from shared.scim.client import Departure, RequestPriority, ResourceType, ScimClient
 from shared.scim.error_catalogue import ErrorCode
 from shared.scim.transport import new_http_client
 from tests.scim.server import (
@@ -299,6 +299,10 @@ async def test_a_deadline_is_ambiguous_only_once_the_headers_may_have_left(event
     assert answer.kind is kind
 
 
+async def at_once() -> None:
+    """The caller's own slot has begun."""
+
+
 async def test_a_replay_after_a_401_needs_a_slot_of_its_own() -> None:
     passed: list[RequestPriority] = []
 
@@ -311,7 +315,7 @@ async def test_a_replay_after_a_401_needs_a_slot_of_its_own() -> None:
     )
     replies = in_turn(Reply(status=401), Reply(status=204))
     async with serving(replies) as server, client_of(server.origin, gate=gate, credentials=credentials) as client:
-        answer = await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+        answer = await client.delete(USER, "1", priority=at_once)
 
     assert answer.ok
     assert passed == [RequestPriority.FIRST]
@@ -509,10 +513,43 @@ async def test_every_request_passes_the_gate_but_one_that_holds_a_slot() -> None
         client_of(server.origin, gate=gate) as client,
     ):
         await client.find(USER, "userName", "anna@x")
-        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=RequestPriority.RESERVED)
-        await client.delete(USER, "1", priority=RequestPriority.RESERVED)
+        await client.patch(USER, "1", [{"op": "remove", "path": "title"}], priority=at_once)
+        await client.delete(USER, "1", priority=at_once)
 
     assert passed == [RequestPriority.NORMAL, RequestPriority.FIRST]
+
+
+async def test_a_slot_is_waited_for_last_when_nothing_but_the_first_byte_is_left() -> None:
+    arrived: list[int] = []
+
+    async def gate(_priority: RequestPriority) -> Departure:
+        async def depart() -> None:
+            arrived.append(len(server.sent))
+
+        return depart
+
+    async with (
+        serving(in_turn(listed(), Reply(status=204))) as server,
+        client_of(server.origin, gate=gate) as client,
+    ):
+        await client.find(USER, "userName", "anna@x")
+        await client.delete(USER, "1")
+
+    assert arrived == [0, 1]
+    assert len(server.sent) == 2
+
+
+async def test_a_slot_that_is_not_to_be_had_sends_nothing_and_leaves_a_working_client() -> None:
+    async def depart() -> None:
+        raise LookupError
+
+    async with serving(in_turn(Reply(status=204))) as server, client_of(server.origin) as client:
+        with pytest.raises(LookupError):
+            await client.delete(USER, "1", priority=depart)
+        assert server.sent == []
+        assert (await client.delete(USER, "1")).ok
+
+    assert len(server.sent) == 1
 
 
 async def test_what_the_gate_raises_passes_and_nothing_is_sent() -> None:

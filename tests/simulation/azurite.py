@@ -26,6 +26,7 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
+SAVE_TIMEOUT_S = 60.0
 PORTS_TIMEOUT_S = 2.0
 ATTEMPTS = 3
 
@@ -101,12 +102,13 @@ def connection_string(ports: Ports) -> str:
 class Azurite:
     """One running Azurite. A context manager; leaving it ends the process."""
 
-    def __init__(self, ports: Ports, pid: int, pipe: int) -> None:
-        """Takes the process and our end of the pipe that keeps it running."""
+    def __init__(self, ports: Ports, pid: int, pipe: int, *, folder: Path | None = None) -> None:
+        """Takes the process and our end of the pipe that keeps it running; `folder` is where it keeps what it holds."""
         self.ports = ports
         self.pid = pid
         self.connection_string = connection_string(ports)
         self._pipe = pipe
+        self._folder = folder
         self._is_running = True
 
     @classmethod
@@ -118,8 +120,10 @@ class Azurite:
         for _ in range(ATTEMPTS - 1):
             # Another program may take a port between asking for it and using it.
             with contextlib.suppress(AzuriteNotStartedError):
-                return cls._started(Ports.free(), ["--inMemoryPersistence"])
-        return cls._started(Ports.free(), ["--inMemoryPersistence"])
+                ports = Ports.free()
+                return cls(ports, *cls._started(ports, ["--inMemoryPersistence"]))
+        ports = Ports.free()
+        return cls(ports, *cls._started(ports, ["--inMemoryPersistence"]))
 
     @classmethod
     def in_folder(cls, folder: Path, ports: Ports = WELL_KNOWN_PORTS) -> Self:
@@ -127,6 +131,11 @@ class Azurite:
 
         Raises: AzuriteNotStartedError, also when a port is taken.
         """
+        pid, pipe = cls._spawn_in(folder, ports)
+        return cls(ports, pid, pipe, folder=folder)
+
+    @classmethod
+    def _spawn_in(cls, folder: Path, ports: Ports) -> tuple[int, int]:
         # The Azurite of a host that was just killed may still be saving its files.
         deadline = time.monotonic() + PORTS_TIMEOUT_S
         while (taken := ports.taken_ones()) and time.monotonic() < deadline:
@@ -139,6 +148,21 @@ class Azurite:
             )
         folder.mkdir(parents=True, exist_ok=True)
         return cls._started(ports, ["--location", str(folder)])
+
+    def restart(self) -> None:
+        """Ends the one that keeps a folder with SIGTERM, as a service is restarted, and starts it where it was.
+
+        It is never killed: that would lose writes it has acknowledged. Raises: AzuriteNotStartedError.
+        """
+        if self._folder is None:
+            raise AzuriteNotStartedError("an Azurite in memory would forget everything: start it in a folder")
+        os.close(self._pipe)
+        self._is_running = False
+        if not _has_ended(self.pid, within_s=SAVE_TIMEOUT_S):
+            _end(self.pid)
+            raise AzuriteNotStartedError(f"Azurite did not save its files within {SAVE_TIMEOUT_S:.0f} s of SIGTERM")
+        self.pid, self._pipe = self._spawn_in(self._folder, self.ports)
+        self._is_running = True
 
     @classmethod
     def taken_over(cls, ports: Ports, pid: int, pipe: int) -> Self:
@@ -169,7 +193,7 @@ class Azurite:
         self.stop()
 
     @classmethod
-    def _started(cls, ports: Ports, options: list[str]) -> Self:
+    def _started(cls, ports: Ports, options: list[str]) -> tuple[int, int]:
         with tempfile.TemporaryFile() as output:
             pid, pipe = _spawn(ports, options, output.fileno())
             deadline = time.monotonic() + START_TIMEOUT_S
@@ -183,7 +207,7 @@ class Azurite:
                     reason = output.read().decode(errors="replace").strip()[-500:] or "it gave no reason"
                     raise AzuriteNotStartedError(f"Azurite did not start: {reason}")
                 time.sleep(0.02)
-        return cls(ports, pid, pipe)
+        return pid, pipe
 
 
 def _spawn(ports: Ports, options: list[str], output: int) -> tuple[int, int]:
@@ -218,13 +242,19 @@ def _spawn(ports: Ports, options: list[str], output: int) -> tuple[int, int]:
 
 def _end(pid: int) -> None:
     """Waits for a process of ours whose pipe was closed, and insists if it does not end."""
-    deadline = time.monotonic() + STOP_TIMEOUT_S
+    if not _has_ended(pid, within_s=STOP_TIMEOUT_S):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _has_ended(pid: int, *, within_s: float) -> bool:
+    """Waits for a process of ours; answers whether it has ended by then."""
+    deadline = time.monotonic() + within_s
     while os.waitpid(pid, os.WNOHANG)[0] == 0:
         if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return
+            return False
         time.sleep(0.01)
+    return True
 
 
 def _answers(port: int) -> bool:

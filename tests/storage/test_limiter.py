@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import ceil
 from random import Random
 
 import pytest
@@ -16,10 +17,13 @@ from azure.data.tables.aio import TableServiceClient
 
 from shared.clock import Clock
 from shared.storage.limiter import MAX_WAIT_S, Limiter, RateLimited
+from shared.storage.service_clock import Reading, ServiceClock
+from shared.storage.slots import LATENESS_S, SKEW_S, spacing_of
 from shared.storage.tables import Tables
+from shared.storage.turns import NoTurnError
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
-OpenLimiter = Callable[[Clock], Limiter]
+OpenLimiter = Callable[..., Limiter]
 
 
 @dataclass(slots=True)
@@ -79,10 +83,10 @@ async def open_limiter(azurite: str, name_prefix: str) -> AsyncIterator[OpenLimi
     """Answers with how to start an instance; all share one limiter row."""
     async with AsyncExitStack() as stack:
 
-        def open_one(clock: Clock) -> Limiter:
+        def open_one(clock: Clock, service_clock: ServiceClock | None = None) -> Limiter:
             tables = Tables(TableServiceClient.from_connection_string(azurite), prefix=name_prefix)
             stack.push_async_callback(tables.close)
-            return Limiter(tables=tables, clock=clock)
+            return Limiter(tables=tables, clock=clock, service_clock=service_clock)
 
         first = Tables(TableServiceClient.from_connection_string(azurite), prefix=name_prefix)
         await first.create_missing()
@@ -90,10 +94,10 @@ async def open_limiter(azurite: str, name_prefix: str) -> AsyncIterator[OpenLimi
         yield open_one
 
 
-def most_in_a_second(sent: Sequence[float]) -> int:
+def most_in_a_second(sent: Sequence[float], seconds: float = 1.0) -> int:
     """Answers with the most requests in any second, wherever it begins."""
     ordered = sorted(sent)
-    return max(sum(1 for other in ordered if at <= other < at + 1.0 - 1e-9) for at in ordered)
+    return max(sum(1 for other in ordered if at <= other < at + seconds - 1e-9) for at in ordered)
 
 
 async def send_many(
@@ -110,29 +114,126 @@ async def send_many(
             times -= 1
 
 
-@pytest.mark.parametrize("rate", [5.0, 10.0, 25.0])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rate", [0.5, 2.5, 5.0, 10.0, 25.0, 100.0])
 async def test_no_second_holds_more_than_the_limit_however_many_instances_share_it(
-    open_limiter: OpenLimiter, rate: float
+    open_limiter: OpenLimiter, rate: float, seed: int
 ) -> None:
-    line, sent, dice = Timeline(), [], Random(11)
+    line, sent, dice = Timeline(), [], Random(seed)
+    times = 3 if rate < 1 else 10
 
     def late() -> float:
-        return 0.2 if dice.random() < 0.1 else dice.uniform(0.0, 0.02)
+        return 0.2 if dice.random() < 0.1 else dice.uniform(0.0, 1.5 * LATENESS_S)
 
-    clocks = [InstanceClock(line, offset=offset, late=late) for offset in (0.0, 0.006, 0.013, 0.02)]
+    clocks = [
+        InstanceClock(line, offset=offset, late=late)
+        for offset in (-SKEW_S, SKEW_S, *(dice.uniform(-SKEW_S, SKEW_S) for _ in range(2)))
+    ]
     limiters = [open_limiter(clock) for clock in clocks]
 
     await line.run(
         [
-            send_many(limiter, line, sent, times=10, rate=rate, first=number == 0)
+            send_many(limiter, line, sent, times=times, rate=rate, first=number == 0)
             for limiter in limiters
             for number in range(3)
         ]
     )
 
-    assert len(sent) == 120
-    assert most_in_a_second(sent) <= rate
-    assert max(sent) - min(sent) < 2.5 * 120 / rate
+    assert len(sent) == 12 * times
+    assert most_in_a_second(sent) <= ceil(rate)
+    # Every time that allows a whole number of requests: 2.5 a second are 5 in two seconds.
+    assert most_in_a_second(sent, 2.0) <= 2 * rate
+    assert rate > 50 or max(sent) - min(sent) < 3 * len(sent) / rate
+
+
+def measured(line: Timeline, clock: InstanceClock, *, round_trip_s: float) -> ServiceClock:
+    """What an instance knows of storage's clock, which is true time, after one write."""
+    service_clock, now = ServiceClock(clock), line.elapsed
+    true_time = START.timestamp() + now
+    service_clock.note(
+        Reading(
+            earliest=true_time - round_trip_s,
+            latest=true_time - round_trip_s,
+            asked_at=now - round_trip_s * 1.5,
+            answered_at=now,
+            is_sharp=True,
+        )
+    )
+    return service_clock
+
+
+async def test_instances_whose_clocks_are_wrong_by_seconds_keep_the_limit_by_storages_clock(
+    open_limiter: OpenLimiter,
+) -> None:
+    line, sent, limiters = Timeline(), [], []
+    for offset in (0.0, 0.9, -1.7, 30.0):
+        clock = InstanceClock(line, offset=offset)
+        limiters.append(open_limiter(clock, measured(line, clock, round_trip_s=SKEW_S)))
+
+    await line.run([send_many(each, line, sent, times=10, rate=10.0, first=False) for each in limiters])
+
+    assert len(sent) == 40
+    assert most_in_a_second(sent) <= 10
+    assert max(sent) - min(sent) < 40 / 10 * 1.3
+
+
+async def test_an_instance_that_does_not_know_the_time_sends_nothing_and_reserves_nothing(
+    open_limiter: OpenLimiter,
+) -> None:
+    line = Timeline(workers=1)
+    wrong = InstanceClock(line, offset=30.0)
+    lost = open_limiter(wrong, measured(line, wrong, round_trip_s=2.0))
+
+    with pytest.raises(RateLimited):
+        await lost.wait_for_slot("acme", 10.0, first=True)
+
+    assert lost.slots["reserved"] == 0
+    await open_limiter(InstanceClock(line)).wait_for_slot("acme", 10.0, first=False)
+    assert line.elapsed < 0.1
+
+
+async def test_a_slot_that_is_given_back_goes_to_the_next_who_asks(open_limiter: OpenLimiter) -> None:
+    line = Timeline(workers=1)
+    limiter = open_limiter(InstanceClock(line))
+    slot = await limiter.reserve("acme", 10.0, first=False)
+
+    limiter.give_back("acme", slot)
+
+    assert await limiter.reserve("acme", 10.0, first=False) == slot
+
+
+async def test_who_needs_time_before_the_slot_leaves_the_near_ones_to_others(open_limiter: OpenLimiter) -> None:
+    line = Timeline(workers=1)
+    limiter = open_limiter(InstanceClock(line))
+    near = await limiter.reserve("acme", 10.0, first=False)
+    limiter.give_back("acme", near)
+
+    late = await limiter.reserve("acme", 10.0, first=False, lead_s=0.1)
+
+    assert late - near >= spacing_of(10.0)
+    assert await limiter.reserve("acme", 10.0, first=False) == near
+
+
+async def test_few_are_let_in_at_a_time_and_a_turn_ends_with_a_slot(open_limiter: OpenLimiter) -> None:
+    line, inside, most = Timeline(), set[int](), []
+    limiter = open_limiter(InstanceClock(line))
+
+    async def work(number: int) -> None:
+        try:
+            async with limiter.turns.take("acme", 10.0, patience_s=2.0):
+                inside.add(number)
+                most.append(len(inside))
+                await line.sleep(0.01)
+                await limiter.reserve("acme", 10.0, first=False)
+                inside.discard(number)
+                await line.sleep(5.0)
+        except NoTurnError:
+            inside.discard(number)
+
+    await line.run([work(number) for number in range(40)])
+
+    assert max(most) == 5
+    assert limiter.slots["reserved"] >= 15
 
 
 async def test_one_instance_uses_nearly_the_whole_rate(open_limiter: OpenLimiter) -> None:

@@ -6,59 +6,18 @@ Exit code: 0 when every vendor holds what it should and no rule of a vendor was 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import shutil
-import signal
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.simulation.azurite import AzuriteNotStartedError
 from tests.simulation.demo.play import Options, play
-from tests.simulation.demo.progress import StillPendingError
-from tests.simulation.demo.screen import Screen, open_console
-from tests.simulation.demo.vendor_process import VendorsNotStartedError
-from tests.simulation.host.failures import HostNotStartedError
+from tests.simulation.demo.running import run_play
 
-INTERRUPTED = 130
 FEWEST_USERS = 10
 
 
 def main(arguments: list[str]) -> int:
     """Plays the demo; whatever happens, every process it started has ended when this returns."""
     options = _parse(arguments)
-    screen = Screen(open_console())
-    folder = Path(tempfile.mkdtemp(prefix="scim-demo-"))
-    code = 1
-    try:
-        code = asyncio.run(_until_interrupted(options, screen, folder))
-    except (AzuriteNotStartedError, HostNotStartedError, VendorsNotStartedError, StillPendingError) as error:
-        screen.console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
-    if code in (0, INTERRUPTED):
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        screen.say(f"the host's log and provisioning.yaml are kept in {folder}")
-    return code
-
-
-async def _until_interrupted(options: Options, screen: Screen, folder: Path) -> int:
-    """Plays until the end or a signal. A second signal does not disturb the clearing up after the first."""
-    playing = asyncio.ensure_future(play(options, screen, folder))
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            screen.console.print("\ndemo: ending everything that was started", style="dim")
-            playing.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupt)
-    try:
-        return await playing
-    except asyncio.CancelledError:
-        return INTERRUPTED
+    return run_play(lambda screen, folder: play(options, screen, folder), name="demo")
 
 
 def _parse(arguments: list[str]) -> Options:

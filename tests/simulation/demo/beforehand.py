@@ -14,7 +14,7 @@ from tests.simulation.graph.changes import Kind
 from tests.simulation.tenant import Tenant
 
 if TYPE_CHECKING:
-    from tests.simulation.demo.vendor_process import VendorProcess
+    from tests.simulation.demo.vendors import Vendors
 
 BY_HAND = "purecloud"
 """The vendor whose groups people make."""
@@ -60,7 +60,7 @@ def prepare(tenant: Tenant, principals: Mapping[str, str]) -> dict[str, Beforeha
     return {BY_HAND: Beforehand(accounts={FRONT_DESK: "Front desk"}, groups=made)}
 
 
-async def put_there(vendors: VendorProcess, beforehand: Mapping[str, Beforehand]) -> None:
+async def put_there(vendors: Vendors, beforehand: Mapping[str, Beforehand]) -> None:
     """Puts it there, past every rule of the vendors."""
     for application, held in beforehand.items():
         accounts = [
@@ -72,4 +72,5 @@ async def put_there(vendors: VendorProcess, beforehand: Mapping[str, Beforehand]
             {"displayName": group.name, "members": [{"value": ids[user_name]} for user_name in sorted(group.members)]}
             for group in held.groups.values()
         ]
-        await vendors.put(application, "Group", groups)
+        if groups:
+            await vendors.put(application, "Group", groups)

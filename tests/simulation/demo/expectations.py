@@ -14,6 +14,8 @@ class Wanted(StrEnum):
     """Entitled and enabled: it exists, is active, and says what the directory says."""
     INACTIVE = "inactive"
     """Had an account, and left: it exists and is switched off."""
+    NOT_ACTIVE = "not active"
+    """Was entitled only while changes went on, maybe too briefly to get an account: one that exists is switched off."""
     GONE = "gone"
     """Deleted for good, and the vendor deletes: it does not exist."""
 
@@ -40,6 +42,8 @@ class Expected:
     """Attribute in words -> value; None: it must have none."""
     manager: str | None = None
     """User name of the manager, empty for none; None: any will do."""
+    former_names: frozenset[str] = frozenset()
+    """User names that an account may still have from before it was switched off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

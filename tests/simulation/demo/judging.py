@@ -96,6 +96,8 @@ class Judge:
         self._beforehand = beforehand or {}
         self._groups = GroupJudge(tenant, principals, self._beforehand)
         self._known: dict[str, dict[str, Expected]] = {application: {} for application in principals}
+        self._passing: dict[str, dict[str, Expected]] = {application: {} for application in principals}
+        self._names: dict[str, set[str]] = {}
 
     def entitled(self, application: str) -> dict[str, Expected]:
         """Answers with everybody who should have an active account now."""
@@ -127,6 +129,21 @@ class Judge:
             known.update(self.entitled(application))
         self._groups.note()
 
+    def note_passing(self) -> None:
+        """Something has changed and more will: whoever is entitled now may get an account, under the name of now."""
+        for application, passing in self._passing.items():
+            for user_id, now in self.entitled(application).items():
+                passing[user_id] = now
+                self._names.setdefault(user_id, set()).add(now.user_name)
+
+    def names_of(self, user_id: str) -> frozenset[str]:
+        """Answers with every user name that an account of a person may have got from us."""
+        return frozenset(self._names.get(user_id, ()))
+
+    def own_accounts(self, application: str) -> frozenset[str]:
+        """Answers with the user names of the vendor's own accounts, which nobody here may touch."""
+        return frozenset(self._beforehand.get(application, Beforehand()).accounts)
+
     def expected(self, application: str, *, held: Iterable[str] = ()) -> dict[str, Expected]:
         """Answers with every account there should be; those `held` stay as they were noted last."""
         entitled = self.entitled(application)
@@ -135,13 +152,15 @@ class Judge:
             user_id: entitled.get(user_id) or self._left(application, former, is_held=user_id in kept)
             for user_id, former in {**self._known[application], **entitled}.items()
         }
+        for user_id, former in self._passing[application].items():
+            found.setdefault(user_id, replace(self._left(application, former, is_held=False), wanted=Wanted.NOT_ACTIVE))
         if application in HAVE_MANAGERS:
             found |= {user_id: replace(found[user_id], manager=self._manager(user_id, found)) for user_id in entitled}
         return {**found, **self._own(application)}
 
-    def expected_groups(self, application: str, *, held: Iterable[str] = ()) -> list[ExpectedGroup]:
-        """Answers with every group there should be, and those that should be no more."""
-        return self._groups.expected(application, self.expected(application, held=held))
+    def expected_groups(self, application: str, accounts: Mapping[str, Expected] | None = None) -> list[ExpectedGroup]:
+        """Answers with every group there should be, and those that should be no more, with members of `accounts`."""
+        return self._groups.expected(application, self.expected(application) if accounts is None else accounts)
 
     def missing_groups(self, application: str) -> frozenset[str]:
         """Answers with the groups that a person still has to make at the vendor."""
@@ -172,11 +191,35 @@ class Judge:
             return former
         is_purged = former.user_id not in self._tenant.users and former.user_id not in self._tenant.deleted_users
         wanted = Wanted.GONE if is_purged and application in DELETES_FOR_GOOD else Wanted.INACTIVE
-        return Expected(user_id=former.user_id, user_name=former.user_name, wanted=wanted)
+        return Expected(
+            user_id=former.user_id,
+            user_name=former.user_name,
+            wanted=wanted,
+            former_names=self.names_of(former.user_id),
+        )
 
 
 def _is_accepted(application: str, roles: frozenset[str]) -> bool:
     return application not in ONLY_ROLE or ONLY_ROLE[application] in roles
+
+
+def as_found(expected: Mapping[str, Expected], resources: Iterable[Resource]) -> dict[str, Expected]:
+    """Answers with what is expected once it is settled what changes in quick succession leave open.
+
+    Whoever left keeps the name the account had then, and whoever was entitled too briefly has an account or not.
+    """
+    held = {str(each.get("userName", "")).casefold(): each for each in resources if not each.get("_deleted")}
+    settled = {}
+    for key, each in expected.items():
+        if each.wanted not in (Wanted.INACTIVE, Wanted.NOT_ACTIVE):
+            settled[key] = each
+            continue
+        names = [name for name in (each.user_name, *sorted(each.former_names)) if name.casefold() in held]
+        if names:
+            settled[key] = replace(each, user_name=str(held[names[0].casefold()]["userName"]), wanted=Wanted.INACTIVE)
+        elif each.wanted is Wanted.INACTIVE:
+            settled[key] = each
+    return settled
 
 
 def compare(application: str, expected: Iterable[Expected], resources: Iterable[Resource]) -> list[Difference]:

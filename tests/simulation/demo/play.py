@@ -14,7 +14,7 @@ from tests.simulation.demo.day import FORTES_GUARD, Day
 from tests.simulation.demo.judging import Judge
 from tests.simulation.demo.progress import Progress, Settling
 from tests.simulation.demo.screen import Screen
-from tests.simulation.demo.stage import Stage, open_stage, principals_of
+from tests.simulation.demo.stage import Stage, Staging, open_stage, principals_of
 from tests.simulation.demo.tables import accounts_table, groups_table, log_table, spending_table
 from tests.simulation.demo.verdict import Finding, find_out, read_log_tail
 from tests.simulation.tenant import Tenant
@@ -40,11 +40,9 @@ async def play(options: Options, screen: Screen, folder: Path) -> int:
     day = Day(tenant, principals, seed=options.seed)
     beforehand = prepare(tenant, principals)
     judge = Judge(tenant, principals, beforehand=beforehand)
-    guards = {"fortes": FORTES_GUARD}
+    staging = Staging(seed=options.seed, guards={"fortes": FORTES_GUARD}, beforehand=beforehand)
     screen.chapter("Starting")
-    async with open_stage(
-        tenant, folder, seed=options.seed, guards=guards, beforehand=beforehand, say=screen.say
-    ) as stage:
+    async with open_stage(tenant, folder, staging, say=screen.say) as stage:
         await _initial_cycle(stage, screen, options)
         judge.note()
         held, progress = await _day(stage, screen, day, judge=judge, options=options)
@@ -127,6 +125,11 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
     screen.chapter("What each vendor holds against what it should hold")
     screen.console.print(accounts_table(findings))
     screen.console.print(groups_table(findings))
+    say_findings(screen, findings, agrees=all(finding.agrees for finding in findings))
+
+
+def say_findings(screen: Screen, findings: Sequence[Finding], *, agrees: bool) -> None:
+    """Explains the tables' words, names everything that is wrong, and says whether all agrees."""
     if any(finding.refused for finding in findings):
         screen.say("[yellow]refused[/yellow]: assigned only with roles that the vendor does not take; nothing was sent")
     if any(finding.held for finding in findings):
@@ -141,7 +144,7 @@ async def _show(stage: Stage, screen: Screen, findings: Sequence[Finding]) -> No
             screen.say(f"[red]violation[/red] {finding.title}: {violation['rule']} {violation['name']}")
         for complaint in finding.complaints:
             screen.say(f"[red]not as it should be[/red] {finding.title}: {complaint}")
-    if all(finding.agrees for finding in findings):
+    if agrees:
         screen.say("[bold green]Everything agrees, and no rule of any vendor was broken.[/bold green]")
     else:
         screen.say("[bold red]It does not agree.[/bold red]")
@@ -154,7 +157,7 @@ async def _serve(stage: Stage, screen: Screen) -> None:
     graph = stage.graph.base_url
     screen.say(f"Graph, simulated       {graph}   control {graph.removesuffix('/v1.0')}/_sim/state")
     for connected in CONNECTED:
-        vendor = stage.vendors.vendors[connected.name]
+        vendor = stage.vendors.described[connected.name]
         screen.say(f"{connected.title:<22} {vendor['base_url']}   control {vendor['control_url']}/state")
     screen.say(f"configuration          {stage.folder / 'provisioning.yaml'}")
     screen.say(f"host log               {stage.host.log}")

@@ -149,8 +149,10 @@ class Settling:
         *,
         show: Callable[[Sequence[Progress]], None],
         held: Mapping[str, frozenset[str]] | None = None,
+        pulls: int = PULLS_AFTER_A_CHANGE,
     ) -> None:
-        """`held` names those who are to stay held; anybody else's permit is waited for."""
+        """`held` names those who are to stay held; anybody else's permit is waited for. `pulls` syncs have to pass."""
+        self._pulls_needed = pulls
         self._held = held or {}
         self._stage = stage
         self._show = show
@@ -165,11 +167,11 @@ class Settling:
         names = [application.name for application in self._stage.services.applications.enabled]
         found = await asyncio.gather(*(read_progress(self._stage.services, name) for name in names))
         self._show(found)
+        self.found = found
         if self._stage.host_has_ended():
             raise StillPendingError(f"the function host ended by itself; its last words:\n{self._last_words()}")
-        self.found = found
         return (
-            pulls >= PULLS_AFTER_A_CHANGE
+            pulls >= self._pulls_needed
             and _has_caught_up(checkpoint)
             and all(progress.pending == 0 and not self._waits_for_permit(progress) for progress in found)
         )
@@ -199,7 +201,7 @@ class Settling:
 
     def _what_is_left(self, within_s: float) -> str:
         lines = [f"not settled within {within_s:.0f} s"]
-        if self._pulls() < PULLS_AFTER_A_CHANGE:
+        if self._pulls() < self._pulls_needed:
             lines.append("the directory was not read again: look at sync_directory in the host's log")
         for progress in self.found:
             lines += [_described(progress, account) for account in progress.waiting[:5]]

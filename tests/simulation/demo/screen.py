@@ -42,11 +42,11 @@ class Screen:
         self.console.print(f"  {text}", soft_wrap=True)
 
     @contextmanager
-    def following(self) -> Iterator[Callable[[Sequence[Progress]], None]]:
-        """Yields what shows the latest progress."""
+    def following(self, *, plain_every_s: float = PLAIN_EVERY_S) -> Iterator[Callable[[Sequence[Progress]], None]]:
+        """Yields what shows the latest progress; `plain_every_s` is for where there is no terminal."""
         paces = {connected.name: Pace() for connected in CONNECTED}
         if not self.console.is_terminal:
-            yield _PlainLines(self.console, paces).show
+            yield _PlainLines(self.console, paces, every_s=plain_every_s).show
             return
         with Live(console=self.console, refresh_per_second=8) as live:
             yield lambda found: live.update(_bars(found, paces))
@@ -56,11 +56,12 @@ class Screen:
 
 
 class _PlainLines:
-    """A line per application when something changed, at most every three seconds."""
+    """A line per application when something changed, at most every few seconds."""
 
-    def __init__(self, console: Console, paces: dict[str, Pace]) -> None:
+    def __init__(self, console: Console, paces: dict[str, Pace], *, every_s: float) -> None:
         self._console = console
         self._paces = paces
+        self._every_s = every_s
         self._last: dict[str, str] = {}
         self._next_at = 0.0
 
@@ -73,7 +74,7 @@ class _PlainLines:
         quiet = all(progress.pending == 0 for progress in found)
         if now < self._next_at and not quiet:
             return
-        self._next_at = now + PLAIN_EVERY_S
+        self._next_at = now + self._every_s
         for progress in found:
             counts = f"{progress.done} of {progress.total} done, {progress.pending} pending, {progress.failed} failed"
             counts += f", {progress.held} held" if progress.held else ""

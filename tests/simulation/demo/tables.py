@@ -16,16 +16,18 @@ from tests.simulation.demo.verdict import Finding
 
 def accounts_table(findings: Sequence[Finding]) -> Table:
     """What each vendor holds against what it should hold."""
-    table = _table("Vendor", "active", "inactive", "wrong", "missing", "extra", "refused", "held", "violations", "")
+    table = plain_table(
+        "Vendor", "active", "inactive", "wrong", "missing", "extra", "refused", "held", "violations", ""
+    )
     for finding in findings:
         table.add_row(
             finding.title,
             f"{finding.active} of {finding.expected_active}",
             f"{finding.inactive} of {finding.expected_inactive}",
-            *(_bad(finding.count(kind)) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
+            *(bad(finding.count(kind)) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
             f"[yellow]{finding.refused}, expected[/yellow]" if finding.refused else "0",
             f"[magenta]{finding.held}, expected[/magenta]" if finding.held else "0",
-            _bad(len(finding.violations)),
+            bad(len(finding.violations)),
             "[green]agrees[/green]" if finding.agrees else "[red]differs[/red]",
         )
     return table
@@ -33,7 +35,7 @@ def accounts_table(findings: Sequence[Finding]) -> Table:
 
 def groups_table(findings: Sequence[Finding]) -> Table:
     """The same for groups, where a vendor has them."""
-    table = _table("Groups at", "groups", "memberships", "wrong", "missing", "extra", "by hand", "")
+    table = plain_table("Groups at", "groups", "memberships", "wrong", "missing", "extra", "by hand", "")
     for finding in findings:
         if (groups := finding.groups) is None:
             continue
@@ -42,7 +44,7 @@ def groups_table(findings: Sequence[Finding]) -> Table:
             finding.title,
             f"{groups.agreeing} of {groups.expected}",
             f"{groups.memberships} of {groups.expected_memberships}",
-            *(_bad(counts[kind]) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
+            *(bad(counts[kind]) for kind in (Kind.WRONG, Kind.MISSING, Kind.EXTRA)),
             f"[yellow]{finding.by_hand}, expected[/yellow]" if finding.by_hand else "0",
             "[red]differs[/red]" if groups.differences else "[green]agrees[/green]",
         )
@@ -51,7 +53,7 @@ def groups_table(findings: Sequence[Finding]) -> Table:
 
 def spending_table(findings: Sequence[Finding]) -> Table:
     """What it cost; `group` counts requests about groups, `each` is the others per account."""
-    table = _table(
+    table = plain_table(
         *("Vendor", "requests", "create", "update", "disable", "delete", "look-up", "group", "refused", "lost"),
         *("each", "peak"),
     )
@@ -70,7 +72,7 @@ def spending_table(findings: Sequence[Finding]) -> Table:
 
 def log_table(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     """The end of the provisioning log: ids, no values."""
-    table = _table("Time", "Vendor", "Action", "Status", "Reason", "Who", "ms", "Error")
+    table = plain_table("Time", "Vendor", "Action", "Status", "Reason", "Who", "ms", "Error")
     for title, line in lines:
         status = str(line["status"])
         style = {"success": "green", "failure": "red", "warning": "yellow"}.get(status, "dim")
@@ -89,7 +91,8 @@ def log_table(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     return table
 
 
-def _table(*headers: str) -> Table:
+def plain_table(*headers: str) -> Table:
+    """An empty table: words at the left, figures at the right."""
     table = Table(box=SIMPLE_HEAD, header_style="bold")
     for at, header in enumerate(headers):
         justify: Literal["left", "right"] = "left" if at == 0 else "right"
@@ -97,7 +100,8 @@ def _table(*headers: str) -> Table:
     return table
 
 
-def _bad(count: int) -> str:
+def bad(count: int) -> str:
+    """A figure that should be 0."""
     return f"[red]{count}[/red]" if count else "0"
 
 

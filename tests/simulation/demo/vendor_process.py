@@ -1,4 +1,4 @@
-"""The simulated vendors in a process of their own, and the control API through which the demo watches them."""
+"""Simulated vendors in a process of their own, which may be restarted without losing anything."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
-from tests.simulation.demo.connected import CONNECTED
-
 ROOT = Path(__file__).resolve().parents[3]
 STOP_TIMEOUT_S = 10.0
 
@@ -22,22 +18,31 @@ class VendorsNotStartedError(RuntimeError):
 
 
 class VendorProcess:
-    """`python -m tests.simulation.vendors` with the four vendors of the demo."""
+    """`python -m tests.simulation.vendors` with some of the vendors."""
 
-    def __init__(self, process: subprocess.Popen[str], vendors: Mapping[str, Any]) -> None:
-        self.vendors = vendors
-        self._process = process
-        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        """Takes what starts it; `_begin` does."""
+        self._command = command
+        self._log = log
+        self._begin()
 
     @classmethod
-    def start(cls, *, log: Path, seed: int) -> Self:
-        """Starts the vendors on free ports and waits until they listen. Raises: VendorsNotStartedError."""
-        which = ",".join(connected.name for connected in CONNECTED)
-        command = [sys.executable, "-m", "tests.simulation.vendors", "--which", which, "--seed", str(seed)]
-        with log.open("w") as errors:
+    def start(cls, which: Sequence[str], *, log: Path, seed: int, kept_in: Path | None = None) -> Self:
+        """Starts vendors on free ports and waits until they listen. Raises: VendorsNotStartedError.
+
+        With `kept_in` they write what they hold into a folder when they end, and so may be restarted.
+        """
+        command = [sys.executable, "-m", "tests.simulation.vendors", "--which", ",".join(which), "--seed", str(seed)]
+        if kept_in is not None:
+            kept_in.mkdir(parents=True, exist_ok=True)
+            command += ["--keep", str(kept_in)]
+        return cls(command, log)
+
+    def _begin(self) -> None:
+        with self._log.open("a") as errors:
             # A session of its own: Ctrl-C goes to the demo, which ends the vendors after the function app.
             process = subprocess.Popen(
-                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+                self._command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
             )
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -45,8 +50,10 @@ class VendorProcess:
             process.kill()
             process.wait()
             process.stdout.close()
-            raise VendorsNotStartedError(log.read_text()[-2000:])
-        return cls(process, json.loads(line)["vendors"])
+            raise VendorsNotStartedError(self._log.read_text()[-2000:])
+        self._process = process
+        self.vendors: Mapping[str, Any] = json.loads(line)["vendors"]
+        """What each vendor said about itself: addresses and credentials."""
 
     @property
     def pid(self) -> int:
@@ -55,40 +62,31 @@ class VendorProcess:
 
     def stop(self) -> None:
         """Ends the process. Safe to call twice."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        if not self._has_ended():
             self._process.kill()
             self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
 
-    async def close(self) -> None:
-        """Closes the connections to the control APIs."""
-        await self._http.aclose()
+    def begin_again(self) -> None:
+        """Starts what `end` ended: the same addresses, credentials and accounts. Raises: VendorsNotStartedError."""
+        self._begin()
 
-    async def read(self, application: str, what: str) -> Any:
-        """Answers with `state`, `resources`, `journal` or `violations` of a vendor."""
-        response = await self._http.get(f"{self.vendors[application]['control_url']}/{what}")
-        return response.raise_for_status().json()
+    def end(self) -> None:
+        """Ends the process as a service is shut down: connections break off, and what it holds is written down.
 
-    async def read_groups(self, application: str) -> list[Any]:
-        """Answers with the groups a vendor holds."""
-        return list(await self.read(application, "resources?type=Group"))
+        Raises: VendorsNotStartedError if it did not write everything in time.
+        """
+        in_time = self._has_ended()
+        self.stop()
+        if not in_time or self._process.returncode != 0:
+            raise VendorsNotStartedError(f"a vendor did not end in order:\n{self._log.read_text()[-2000:]}")
 
-    async def put(self, application: str, kind: str, resources: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Puts resources at a vendor as if they had always been there; answers with their ids."""
-        url = f"{self.vendors[application]['control_url']}/resources"
-        response = await self._http.post(url, params={"type": kind}, json={"resources": list(resources)})
-        return list(response.raise_for_status().json()["ids"])
-
-    async def add_fault(self, application: str, kind: str, **options: Any) -> None:
-        """Switches a fault on at a vendor."""
-        url = f"{self.vendors[application]['control_url']}/faults"
-        (await self._http.post(url, json={"kind": kind, **options})).raise_for_status()
-
-    async def lift_faults(self, application: str, kind: str) -> None:
-        """Switches every fault of a kind off at a vendor."""
-        (await self._http.delete(f"{self.vendors[application]['control_url']}/faults/{kind}")).raise_for_status()
+    def _has_ended(self) -> bool:
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True

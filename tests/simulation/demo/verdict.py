@@ -10,7 +10,7 @@ from typing import Any
 from shared.provisioning.accounts import ACCOUNTS
 from tests.simulation.demo.connected import CONNECTED
 from tests.simulation.demo.expectations import Difference, Wanted
-from tests.simulation.demo.judging import Judge, compare
+from tests.simulation.demo.judging import Judge, as_found, compare
 from tests.simulation.demo.judging_groups import HAVE_GROUPS, GroupsCompared, compare_groups
 from tests.simulation.demo.progress import Progress
 from tests.simulation.demo.spending import Spending, count_spending
@@ -91,11 +91,12 @@ async def _find_out_one(stage: Stage, judge: Judge, progress: Progress, *, title
     resources, journal, violations, state = [
         await stage.vendors.read(name, what) for what in ("resources", "journal", "violations", "state")
     ]
-    expected = judge.expected(name, held=held).values()
+    accounts = as_found(judge.expected(name, held=held), resources)
+    expected = accounts.values()
     groups = None
     if name in HAVE_GROUPS:
         held_groups = await stage.vendors.read_groups(name)
-        groups = compare_groups(name, judge.expected_groups(name, held=held), held_groups, resources)
+        groups = compare_groups(name, judge.expected_groups(name, accounts), held_groups, resources)
     present = [resource for resource in resources if not resource["_deleted"]]
     active = sum(bool(resource.get("active")) for resource in present)
     wanted = Counter(each.wanted for each in expected)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,10 +19,12 @@ STOP_TIMEOUT_S = 15.0
 class HostProcess:
     """One `./dev host` that was started. A context manager; leaving it ends the process."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, log: Path) -> None:
-        self.url = url
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        """Takes what starts it; `start_again` does."""
         self.log = log
-        self._process = process
+        self._command = command
+        self._environment = environment
+        self.start_again()
 
     @property
     def pid(self) -> int:
@@ -41,11 +43,15 @@ class HostProcess:
         no_settings = log.with_suffix(".settings.json")
         no_settings.write_text("{}")
         command = [sys.executable, "-m", "tests.simulation.host", "--app", str(app_directory), "--port", str(port)]
-        with log.open("a") as errors:
+        return cls([*command, "--settings", str(no_settings)], {**os.environ, **settings}, log)
+
+    def start_again(self) -> None:
+        """Starts the host that has ended once more, as it was started before. Raises: HostNotStartedError."""
+        with self.log.open("a") as errors:
             process = subprocess.Popen(
-                [*command, "--settings", str(no_settings)],
+                self._command,
                 cwd=ROOT,
-                env={**os.environ, **settings},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -59,8 +65,9 @@ class HostProcess:
             process.wait()
             if process.stdout:
                 process.stdout.close()
-            raise HostNotStartedError(log.read_text()[-4000:])
-        return cls(process, line.removeprefix(READY).strip(), log)
+            raise HostNotStartedError(self.log.read_text()[-4000:])
+        self._process = process
+        self.url = line.removeprefix(READY).strip()
 
     def stop(self) -> int:
         """Asks the host to end, waits, and answers with its exit code. Safe to call twice."""

@@ -41,6 +41,25 @@ def test_what_is_kept_in_a_folder_is_there_after_a_restart(tmp_path: Path) -> No
     assert received == ["still here"]
 
 
+def test_a_restart_keeps_ports_and_what_is_held(tmp_path: Path) -> None:
+    with Azurite.in_folder(tmp_path, Ports.free()) as storage:
+        first = storage.pid
+        with QueueClient.from_connection_string(storage.connection_string, "kept") as queue:
+            queue.create_queue()
+            queue.send_message("still here")
+            storage.restart()
+            received = [message.content for message in queue.receive_messages()]
+        second = storage.pid
+
+    assert received == ["still here"]
+    assert [Path(f"/proc/{pid}").exists() for pid in {first, second}] == [False, False]
+
+
+def test_one_in_memory_is_not_restarted() -> None:
+    with Azurite.in_memory() as storage, pytest.raises(AzuriteNotStartedError, match="in a folder"):
+        storage.restart()
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     ports = Ports.free()
     with (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.demo.expectations import Difference, Expected, Kind, Wanted
-from tests.simulation.demo.judging import ENTERPRISE, Judge, compare
+from tests.simulation.demo.judging import ENTERPRISE, Judge, as_found, compare
 from tests.simulation.demo.stage import principals_of
 from tests.simulation.tenant import Tenant
 
@@ -121,6 +121,33 @@ def test_somebody_deleted_for_good_is_gone_where_the_vendor_deletes(application:
     tenant.purge(leaver)
 
     assert judge.expected(application)[leaver].wanted is wanted
+
+
+def test_who_was_entitled_only_while_changes_went_on_may_have_an_account_that_is_switched_off() -> None:
+    tenant, judge, _ = _judged()
+    judge.note()
+    person = tenant.hire(accountEnabled=True, userType="Member")
+    judge.note_passing()
+
+    tenant.disable(person)
+
+    assert judge.expected("fuze")[person].wanted is Wanted.NOT_ACTIVE
+    assert person not in as_found(judge.expected("fuze"), [])
+
+
+def test_a_leaver_keeps_whatever_name_the_account_had() -> None:
+    tenant, judge, _ = _judged()
+    judge.note()
+    judge.note_passing()
+    leaver, before = next(iter(judge.entitled("fuze").items()))
+    tenant.update(leaver, userPrincipalName="new@contoso.example")
+    judge.note_passing()
+
+    tenant.disable(leaver)
+
+    for name in (before.user_name, "new@contoso.example"):
+        settled = as_found(judge.expected("fuze"), [_account(userName=name, active=False)])
+        assert (settled[leaver].user_name, settled[leaver].wanted) == (name, Wanted.INACTIVE)
 
 
 def test_who_is_held_is_expected_as_before() -> None:

@@ -35,6 +35,17 @@ def test_a_killed_host_loses_no_message_and_the_next_one_runs_its_timers_at_once
     assert came_back
 
 
+def test_a_killed_host_is_started_again_as_it_was(sample: SampleHost) -> None:
+    with sample.start(TICK_SCHEDULE="* * * * * *") as host:
+        first = host.pid
+        host.kill()
+
+        host.start_again()
+
+        assert host.pid != first
+        assert eventually(lambda: sample.notes("tick", pid=host.pid))
+
+
 @pytest.mark.parametrize("queue", ["orders", "threads"])
 def test_a_signal_ends_the_host_in_seconds_whatever_runs(sample: SampleHost, queue: str) -> None:
     function, body = {"orders": ("order", "slow:60"), "threads": ("in_thread", "60")}[queue]

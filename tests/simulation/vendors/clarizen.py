@@ -128,6 +128,11 @@ class ClarizenSimulator(VendorSimulator):
         self.tokens.find(self.token).expires_at = now + KEY_LIFE_S  # type: ignore[union-attr]
         self.secondary_token = self.tokens.issue("secondary", expires_at=now + 1.5 * KEY_LIFE_S)
 
+    @property
+    def kept_as(self) -> str:
+        """Answers with the name of vendor and data centre."""
+        return f"{self.name}-{self.data_centre}"
+
     def switch_off_integration_user(self) -> None:
         """Refuses every key at once, as turning the Integration User off does (K5)."""
         for grant in self.tokens.all():

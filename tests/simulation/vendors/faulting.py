@@ -48,7 +48,7 @@ def refused_by_fault(clock: Clock, fault: Fault) -> Answer:
 def carried_out_with_faults(
     sim: VendorSimulator, exchange: Exchange, carry_out: Callable[[], Answer]
 ) -> tuple[Answer, str]:
-    """Answers with what the client gets, and the kind of the fault that shaped it (empty for none)."""
+    """Answers with what the client gets, and the name of the fault that shaped it (empty for none)."""
     where = {"method": exchange.method, "path": exchange.path}
     slow = sim.faults.take(FaultKind.slow, **where)
     fault = sim.faults.take(*_BEFORE, **where)
@@ -57,13 +57,11 @@ def carried_out_with_faults(
     else:
         fault = sim.faults.take(*_AROUND, **where)
         answer = _around(sim, fault, carry_out) if fault else carry_out()
-    kind = fault.kind.value if fault else ""
-    if fault is None:
-        kind = _after(sim, exchange, answer)
+    name = fault.name if fault else _after(sim, exchange, answer)
     if slow is not None:
         answer.hold = answer.hold or sim.faults.hold(float(slow.options.get("seconds", 1)))
-        kind = kind or slow.kind.value
-    return answer, kind
+        name = name or slow.name
+    return answer, name
 
 
 def _before(sim: VendorSimulator, exchange: Exchange, fault: Fault, carry_out: Callable[[], Answer]) -> Answer:
@@ -94,12 +92,12 @@ def _around(sim: VendorSimulator, fault: Fault, carry_out: Callable[[], Answer])
 
 
 def _after(sim: VendorSimulator, exchange: Exchange, answer: Answer) -> str:
-    """Changes a finished answer in place and answers with the kind of the fault that did, empty for none."""
+    """Changes a finished answer in place and answers with the name of the fault that did, empty for none."""
     for kind, change in _CHANGES.items():
         fault = sim.faults.peek(kind, method=exchange.method, path=exchange.path)
         if fault is not None and change(exchange, answer, fault):
             sim.faults.take(kind, method=exchange.method, path=exchange.path)
-            return kind.value
+            return fault.name
     return ""
 
 

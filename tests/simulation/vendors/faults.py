@@ -80,10 +80,17 @@ class Fault:
 
     id: str
     kind: FaultKind
+    called: str = ""
+    """How the journal calls it; empty: by its kind."""
     method: str | None = None
     path: str | None = None
     left: int | None = 1
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Answers with what a journal writes at a request that met the fault."""
+        return self.called or self.kind.value
 
     def meets(self, method: str, path: str) -> bool:
         """Answers whether the fault is meant for such a request. `path` is a pattern searched in the SCIM path."""
@@ -102,6 +109,7 @@ class Fault:
         return {
             "id": self.id,
             "kind": self.kind.value,
+            "called": self.name,
             "method": self.method,
             "path": self.path,
             "left": self.left,
@@ -119,13 +127,21 @@ class Faults:
         self._ids = count(1)
 
     def add(
-        self, kind: str, *, method: str | None = None, path: str | None = None, times: int | None = 1, **options: Any
+        self,
+        kind: str,
+        *,
+        called: str = "",
+        method: str | None = None,
+        path: str | None = None,
+        times: int | None = 1,
+        **options: Any,
     ) -> str:
         """Adds a fault and answers with its id. `times=None` lasts until it is lifted, as an outage always does."""
         chosen = FaultKind(kind)
         fault = Fault(
             id=f"fault-{next(self._ids)}",
             kind=chosen,
+            called=called,
             method=method,
             path=path,
             left=None if chosen in _UNLIMITED else times,

@@ -60,6 +60,11 @@ class LoginServer:
         return self._origin
 
     @property
+    def port(self) -> int:
+        """Answers with the port it listens on, or listened on last; 0 before `start`."""
+        return int(self._origin.rpartition(":")[2] or 0)
+
+    @property
     def token_url(self) -> str:
         """Answers with the URL that hands out tokens."""
         return self._origin + TOKEN_PATH

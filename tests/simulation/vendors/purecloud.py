@@ -233,6 +233,7 @@ class PureCloudSimulator(VendorSimulator):
     ) -> None:
         super().__init__(options=options, clock=clock, seed=seed)
         self.login = LoginServer(clock=self.clock, issue=self._issued)
+        self._login_port = 0
         self.client_id = f"purecloud-client-{seed}"
         self.client_secret = self.add_client(self.client_id)
 
@@ -258,9 +259,17 @@ class PureCloudSimulator(VendorSimulator):
         )
         return token, self.options.token_seconds
 
+    def kept_beside(self) -> Json:
+        """Answers with the port of the login server; clients are made from the seed."""
+        return {"login_port": self.login.port}
+
+    def take_up_beside(self, kept: Json) -> None:
+        """Starts the login server where it was."""
+        self._login_port = kept["login_port"]
+
     def start(self, port: int = 0, login_port: int = 0) -> str:
         """Starts the API server and the login server, and answers with the SCIM base URL."""
-        self.login.start(login_port)
+        self.login.start(login_port or self._login_port)
         return super().start(port)
 
     def stop(self) -> None:

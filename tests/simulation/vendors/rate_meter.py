@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from threading import Lock
+from typing import Any
 
 
 class RateMeter:
@@ -30,6 +32,17 @@ class RateMeter:
         with self._lock:
             window = self._arrivals.get(key, ())
             return max(0.0, window[-limit] + self.window_s - at) if len(window) >= limit else 0.0
+
+    def as_kept(self) -> dict[str, Any]:
+        """Answers with the peak and the arrivals that may still count, as JSON."""
+        with self._lock:
+            return {"peak": self.peak, "arrivals": {key: list(window) for key, window in self._arrivals.items()}}
+
+    def take_up(self, kept: Mapping[str, Any]) -> None:
+        """Counts on from what `as_kept` answered in an earlier process."""
+        with self._lock:
+            self.peak = kept["peak"]
+            self._arrivals = {key: deque(window) for key, window in kept["arrivals"].items()}
 
     def reset(self) -> None:
         """Forgets every arrival and the peak."""

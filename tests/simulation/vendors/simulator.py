@@ -149,6 +149,18 @@ class VendorSimulator:
         """Answers with what the rate limit is counted by."""
         return bearer_of(exchange) if self.rate_per_token else ""
 
+    @property
+    def kept_as(self) -> str:
+        """Answers with the name under which this tenant is kept across restarts."""
+        return self.name
+
+    def kept_beside(self) -> Json:
+        """Answers with what else a restart must not lose, as JSON."""
+        return {}
+
+    def take_up_beside(self, kept: Json) -> None:
+        """Takes up what `kept_beside` answered in an earlier process."""
+
     # -- running
 
     def start(self, port: int = 0) -> str:
@@ -165,6 +177,11 @@ class VendorSimulator:
     def origin(self) -> str:
         """Answers with `http://127.0.0.1:port`, empty before `start`."""
         return self._origin
+
+    @property
+    def port(self) -> int:
+        """Answers with the port it listens on, or listened on last; 0 before `start`."""
+        return int(self._origin.rpartition(":")[2] or 0)
 
     @property
     def base_url(self) -> str:

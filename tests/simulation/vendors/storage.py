@@ -8,10 +8,11 @@ core's filter walks, because a multi-valued filter costs the core about 0.4 ms p
 from __future__ import annotations
 
 import datetime
+import itertools
 import random
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scim2_models import Meta, Resource, ResourceType, ScimFilter
@@ -181,6 +182,36 @@ class VendorStorage(InMemoryStorage):
             if name == "User":
                 present += [{**each.model_dump(), "_deleted": True} for each in self.deleted.values()]
             return present
+
+    def as_kept(self) -> Json:
+        """Answers with everything a restart must not lose, as JSON."""
+        with self.lock:
+            version = next(self.versions)
+            self.versions = itertools.count(version)
+            return {
+                "resources": {
+                    str(name): [each.model_dump() for each in resources.values()]
+                    for name, resources in self._resources.items()
+                },
+                "deleted": [each.model_dump() for each in self.deleted.values()],
+                "version": version,
+                "random": self._random.getstate(),
+                "integer_ids": sorted(self.integer_ids),
+            }
+
+    def take_up(self, kept: Json, models: Mapping[str, type[Resource[Any]]]) -> None:
+        """Holds what `as_kept` answered in an earlier process, ids, versions and instants included."""
+        with self.lock:
+            for name, resources in kept["resources"].items():
+                for each in resources:
+                    resource = models[name].model_validate(each)
+                    self._store(resource, self._values_of(resource))
+            for each in kept["deleted"]:
+                self.deleted[each["id"]] = models["User"].model_validate(each)
+            self.versions = itertools.count(kept["version"])
+            version, internal, gauss = kept["random"]
+            self._random.setstate((version, tuple(internal), gauss))
+            self.integer_ids = set(kept["integer_ids"])
 
     def is_visible(self, name: str, resource_id: str) -> bool:
         """Answers whether an id exists and is past the read-after-write lag; raises nothing."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from threading import Lock
+from typing import Any
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +79,15 @@ class Tokens:
         """Answers with every grant, oldest first."""
         return list(self._grants.values())
 
+    def as_kept(self) -> list[dict[str, Any]]:
+        """Answers with every grant as JSON."""
+        return [asdict(each) | {"rights": None if each.rights is None else sorted(each.rights)} for each in self.all()]
+
+    def take_up(self, kept: Iterable[Mapping[str, Any]]) -> None:
+        """Accepts the tokens that `as_kept` answered in an earlier process, and no others."""
+        with self._lock:
+            self._grants = {each["token"]: Grant(**{**each, "rights": _rights(each["rights"])}) for each in kept}
+
     def revoke(self, name: str) -> None:
         """Refuses every token of a name from now on."""
         for grant in self.named(name):
@@ -86,3 +97,7 @@ class Tokens:
         """Lets every token of a name end at an instant."""
         for grant in self.named(name):
             grant.expires_at = at
+
+
+def _rights(kept: list[str] | None) -> frozenset[str] | None:
+    return None if kept is None else frozenset(kept)

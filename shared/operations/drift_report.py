@@ -1,0 +1,86 @@
+"""What a verification found at one application, as a person wants to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.provisioning.account_rows import AccountRows
+from shared.provisioning.drift import DriftStatus
+from shared.provisioning.drift_findings import DriftFindings, Finding
+from shared.provisioning.drift_rounds import DriftRound, DriftRounds
+
+_REPAIRED = "repaired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftedAccount:
+    """One account that differs from what was sent."""
+
+    kind: str
+    source_id: str
+    target_id: str
+    status: str
+    """`suspected`, `reported`, `repairing`, `repaired` or `systematic`."""
+    gone: bool
+    """The vendor has the account no more."""
+    found_at: datetime | None
+    paths: Mapping[str, tuple[str, str]]
+    """Path -> what was sent and what the vendor held; redacted where the mapping says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """The last round, or the one that is under way."""
+
+    application: str
+    mode: str
+    phase: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    compared: int
+    unowned: int
+    problem: str
+    """Why the vendor's accounts could not be listed; empty: they were."""
+    accounts: tuple[DriftedAccount, ...]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something differs that nobody repairs."""
+        return any(account.status in (DriftStatus.REPORTED, DriftStatus.SYSTEMATIC) for account in self.accounts)
+
+
+async def report_drift(
+    app: str, mode: str, *, rounds: DriftRounds, findings: DriftFindings, rows: AccountRows
+) -> DriftReport:
+    """Read the report. Raises StorageUnavailable."""
+    current: DriftRound = await rounds.read(app)
+    accounts = [await _account(app, finding, rows) async for page in findings.list_findings(app) for finding in page]
+    return DriftReport(
+        application=app,
+        mode=mode,
+        phase=current.phase.value,
+        started_at=current.started_at,
+        finished_at=current.finished_at,
+        compared=current.sample.compared,
+        unowned=current.unowned,
+        problem=current.problem,
+        accounts=tuple(accounts),
+    )
+
+
+async def _account(app: str, finding: Finding, rows: AccountRows) -> DriftedAccount:
+    status: str = finding.status
+    if finding.status is DriftStatus.REPAIRING:
+        account = await rows.read(app, finding.kind, finding.source_id)
+        status = status if account.pending else _REPAIRED
+    return DriftedAccount(
+        kind=finding.kind.value,
+        source_id=finding.source_id,
+        target_id=finding.target_id,
+        status=str(status),
+        gone=finding.is_gone,
+        found_at=finding.found_at,
+        paths={} if finding.is_gone else finding.paths,
+    )

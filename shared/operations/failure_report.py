@@ -1,0 +1,68 @@
+"""Every account whose last attempt failed, as a person wants to see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind, read_account
+from shared.provisioning.attempt import remedy_of
+from shared.storage.tables import Tables
+
+_COLUMNS = (
+    "target_id",
+    "state",
+    "attempts",
+    "failed_at",
+    "last_failed_at",
+    "next_attempt_at",
+    "error_code",
+    "error",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAccount:
+    """One account with its trouble."""
+
+    kind: str
+    source_id: str
+    target_id: str
+    state: str
+    """`escrowed`: tried again on the ladder; anything else: tried again soon, by itself."""
+    code: str
+    text: str
+    first_at: datetime | None
+    last_at: datetime | None
+    attempts: int
+    next_at: datetime | None
+    """None: given up, or as soon as its turn comes."""
+    remedy: str
+
+
+async def list_failures(tables: Tables, app: str, *, code: str = "") -> list[FailedAccount]:
+    """Read every failed account, of one error code if it is given. Raises StorageUnavailable."""
+    found: list[FailedAccount] = []
+    for kind in ResourceKind:
+        prefix = f"{kind}:"
+        pages = tables.query(ACCOUNTS, app, first=prefix, before=f"{kind};", where="error_code ne ''", select=_COLUMNS)
+        async for page in pages:
+            for row in page:
+                account = read_account(row, application=app, kind=kind, source_id=row.key.removeprefix(prefix))
+                if code in ("", account.error_code):
+                    found.append(
+                        FailedAccount(
+                            kind=kind.value,
+                            source_id=account.source_id,
+                            target_id=account.target_id,
+                            state=account.state.value,
+                            code=account.error_code,
+                            text=account.error,
+                            first_at=account.failed_at,
+                            last_at=account.last_failed_at,
+                            attempts=account.attempts,
+                            next_at=account.next_attempt_at,
+                            remedy=remedy_of(account.error_code),
+                        )
+                    )
+    return found
