@@ -16,6 +16,7 @@ from shared.config.located_yaml import LocatedMap, merge, read_yaml
 from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
 from shared.config.provisioning_file import (
+    Adoption,
     ApiKeyAuth,
     ApplicationEntry,
     Auth,
@@ -68,6 +69,7 @@ class Application:
     """`hard_deleted` is never None here."""
     groups_out_of_scope: GroupDeprovision
     groups_hard_deleted: GroupDeprovision
+    adoption: Adoption
     drift: Drift
     notify: Notify
     config_hash: str
@@ -211,6 +213,7 @@ def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment:
         deprovisioning=parts.deprovisioning,
         groups_out_of_scope=parts.groups_out_of_scope,
         groups_hard_deleted=parts.groups_hard_deleted,
+        adoption=entry.adoption,
         drift=entry.drift,
         notify=entry.notify,
         config_hash=parts.config_hash,

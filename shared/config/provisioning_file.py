@@ -166,6 +166,14 @@ class Deprovisioning(ConfigurationModel):
     """Gone from the directory for ever. Default: delete where the profile can, else disable."""
 
 
+class Adoption(ConfigurationModel):
+    """What happens to an existing account that is taken over."""
+
+    clears: bool = False
+    """True: what the account holds at mapped attributes that the directory has empty is taken away. False: it stays, as
+    with Entra, until the directory has a value there."""
+
+
 class Drift(ConfigurationModel):
     """Whether changes made at the vendor are looked for."""
 
@@ -302,6 +310,8 @@ class ApplicationEntry(ConfigurationModel):
     """How many may lose access before a person is asked."""
     deprovisioning: Deprovisioning = Deprovisioning.model_construct()
     """What happens to accounts of people who left."""
+    adoption: Adoption = Adoption.model_construct()
+    """What happens to existing accounts that are taken over."""
     drift: Drift = Drift.model_construct()
     """Whether changes made at the vendor are looked for."""
     notify: Notify = Notify.model_construct()

@@ -215,10 +215,11 @@ class Reconciler:
         return await self._write(attempt)
 
     def _is_unknown(self, attempt: Attempt) -> bool:
-        """Whether the account is linked and nothing is known of it: what was sent when it was adopted was refused."""
+        """Whether the account has to be looked at once more: what was sent when it was adopted was refused."""
         plan, account = attempt.plan, attempt.account
         asserts = plan is not None and plan.asserts and plan.action is ProvisioningAction.UPDATE
-        return asserts and account.sent is None and account.intent is None and account.kind is ResourceKind.USER
+        is_unknown = account.sent is None and account.intent is None and account.kind is ResourceKind.USER
+        return attempt.application.adoption.clears and asserts and is_unknown
 
     async def _observe(self, attempt: Attempt) -> Outcome | None:
         """Look, as at an adoption, what it holds that the directory does not say. A 404 is met by the write again."""
@@ -371,7 +372,9 @@ class Reconciler:
                 return await self._skip_create(attempt)
             case Verdict.ADOPTABLE:
                 attempt.hit = found.resource
-                plan = without_stale(attempt.plan, attempt.resource, found.resource or {})
+                plan = attempt.plan
+                if attempt.application.adoption.clears:
+                    plan = without_stale(plan, attempt.resource, found.resource or {})
                 attempt.plan = replace(plan, action=ProvisioningAction.UPDATE, reason="matched", asserts=True)
                 return None
             case Verdict.OURS:

@@ -184,5 +184,5 @@ async def open_company(azurite: str, *, vendors: tuple[str, ...], guard: str = "
 
 
 def _section(name: str, vendor: Any, principal: str, guard: str) -> str:
-    text = minimal_configuration(name, vendor, principal, more=VENDORS[name].more)
+    text = minimal_configuration(name, vendor, principal, more=f"{VENDORS[name].more}\nadoption: {{clears: true}}")
     return text.replace("{max_count: 1000, max_percent: 100, min_population: 0}", GUARDS[guard])

@@ -6,10 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from shared.provisioning import failure_window
-from shared.provisioning.accounts import write_columns
-from shared.provisioning.applications_state import ApplicationStatus
-from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, Tables
 from tests.provisioning.stories import TICK_S, Scenery, Stage
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -71,7 +67,8 @@ async def paused_for_a_while(stage: Stage) -> None:
     """A person stops the application, and starts it again: nothing is lost, and nothing is sent meanwhile."""
     mover = await stage.provisioned()
     stage.begin()
-    await _set_status(stage, ApplicationStatus.PAUSED)
+    while not (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
+        await stage.attempt(lambda: stage.world.services.states.pause(stage.app, "maintenance"))
     requests = len(stage.acme.journal)
     stage.tenant.disable(mover)
     stage.hire()
@@ -79,22 +76,8 @@ async def paused_for_a_while(stage: Stage) -> None:
     await stage.deliver()
     await stage.keep_house()
     assert len(stage.acme.journal) == requests
-    await _set_status(stage, ApplicationStatus.ACTIVE)
-
-
-async def _set_status(stage: Stage, status: ApplicationStatus) -> None:
-    """As a person's command does; what a process remembers of it is five seconds old."""
-    tables = stage.world.services.tables
-    columns = {"status": status.value, **write_columns(resumed_at=stage.world.clock.now())}
-    operation = Operation.merge("state", columns)
-    while await stage.attempt(partial(_committed, tables, stage.app, operation)) is None:
-        tables = stage.world.services.tables
-    await stage.pass_time(6)
-
-
-async def _committed(tables: Tables, app: str, operation: Operation) -> bool:
-    await tables.commit(DurableWrite.APPLICATION_STATE, "applications", app, [operation])
-    return True
+    while (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
+        await stage.attempt(lambda: stage.world.services.states.resume(stage.app))
 
 
 async def assignments_unreadable_for_a_while(stage: Stage) -> None:

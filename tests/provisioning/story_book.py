@@ -345,19 +345,6 @@ async def _meet_a_bug(stage: Stage, user_id: str) -> None:
     object.__setattr__(reconciler, "mapper", mapper)
 
 
-async def paused_and_resumed(stage: Stage) -> None:
-    user_id = await stage.provisioned()
-    stage.begin()
-    await stage.attempt(lambda: stage.world.services.states.pause(APP, "maintenance"))
-    stage.tenant.update(user_id, jobTitle="Astronaut")
-    await stage.sync()
-    await stage.deliver()
-    await stage.keep_house()
-    while not await stage.attempt(lambda: stage.world.services.states.resume(APP)):
-        if not (await stage.world.services.states.read_fresh(APP)).is_stopped:
-            break
-
-
 async def month_of_silence(stage: Stage) -> None:
     await stage.provisioned()
     stage.begin()
@@ -493,7 +480,6 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "Graph throttles": (graph_throttles, Scenery()),
     "poisoned": (poisoned, Scenery()),
     "a bug, then a retry": (a_bug_then_a_retry, Scenery()),
-    "paused and resumed": (paused_and_resumed, Scenery()),
     "a month of silence": (month_of_silence, Scenery()),
     "reconfigured": (reconfigured, Scenery()),
     "manager comes later": (manager_comes_later, Scenery()),

@@ -10,6 +10,8 @@ from shared.scim.error_catalogue import ErrorCode
 from tests.provisioning.stories import Scenery, open_stage
 from tests.simulation.vendors.options import VendorOptions
 
+CLEARING = Scenery(more="adoption: {clears: true}")
+
 
 async def test_a_free_account_is_claimed_before_its_first_write(azurite: str) -> None:
     async with open_stage(azurite) as stage:
@@ -23,8 +25,27 @@ async def test_a_free_account_is_claimed_before_its_first_write(azurite: str) ->
         assert [entry.method for entry in stage.acme.journal] == ["GET", "PATCH"]
 
 
-async def test_an_adopted_account_keeps_nothing_that_the_directory_does_not_say(azurite: str) -> None:
+async def test_an_adopted_account_keeps_what_the_directory_is_silent_about(azurite: str) -> None:
+    """As with Entra: whoever connects a vendor does not empty its accounts by that."""
     async with open_stage(azurite) as stage:
+        [target] = stage.acme.seed([{"userName": "ann@contoso.example", "active": True, "title": "Root"}])
+        user_id = stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
+        await stage.settle()
+        kept = stage.resource(target)["title"]
+
+        stage.tenant.update(user_id, jobTitle="Pilot")
+        await stage.settle()
+        stage.tenant.update(user_id, jobTitle=None)
+        await stage.settle()
+
+        assert kept == "Root"
+        assert stage.resource(target).get("title") is None
+
+
+async def test_an_adopted_account_keeps_nothing_that_the_directory_does_not_say_where_adoption_clears(
+    azurite: str,
+) -> None:
+    async with open_stage(azurite, CLEARING) as stage:
         beforehand = {"userName": "ann@contoso.example", "active": True, "title": "Root", "nickName": "annie"}
         [target] = stage.acme.seed([{**beforehand, "emails": [{"type": "home", "value": "ann@home.example"}]}])
         user_id = stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
@@ -54,7 +75,7 @@ async def test_an_adopted_account_keeps_nothing_that_the_directory_does_not_say(
 async def test_an_adoption_that_takes_two_tries_clears_what_was_there_all_the_same(
     fault: str, options: dict[str, object], azurite: str
 ) -> None:
-    async with open_stage(azurite) as stage:
+    async with open_stage(azurite, CLEARING) as stage:
         stage.acme.seed([{"userName": "ann@contoso.example", "active": True, "title": "Root"}])
         stage.acme.faults.add(fault, method="PATCH", **options)
         stage.hire(userPrincipalName="ann@contoso.example", jobTitle=None)
