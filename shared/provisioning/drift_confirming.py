@@ -24,7 +24,7 @@ from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.client import RequestPriority
 
-_TRIES = 3
+_TRIES = 6
 """In so many slices an account is asked for that cannot be read, or that something is wanted of."""
 
 TYPES: Mapping[ResourceKind, ResourceType] = {
@@ -70,7 +70,7 @@ class DriftConfirmer:
             await self.findings.drop_suspicion(application.name, finding)
             return current, True
         finding = replace(finding, round=current.id)
-        return await self._conclude(application, current, finding, account, observed, missing), True
+        return await self._conclude(application, current, finding, account, observed, missing)
 
     async def _read(self, application: Application, account: Account) -> Answer:
         return await self.client_of(application).read(
@@ -121,7 +121,7 @@ class DriftConfirmer:
         account: Account,
         observed: Mapping[str, Any],
         missing: Sequence[str],
-    ) -> DriftRound:
+    ) -> tuple[DriftRound, bool]:
         """It differs: report it, or raise the row to be written again."""
         now = self.clock.now()
         status, repaired = judge_drift(
@@ -135,8 +135,7 @@ class DriftConfirmer:
                 await self.members.wake(account)
                 await self.findings.confirm(application.name, finding, status, shown, now)
             elif not await self._repair(application, account, finding, observed, shown, repaired - {MEMBERS}):
-                await self.findings.drop_suspicion(application.name, finding)
-                return current
+                return current, await self._gives_up(application.name, finding)
         else:
             await self.findings.confirm(application.name, finding, status, shown, now)
         telemetry.emit(
@@ -149,13 +148,14 @@ class DriftConfirmer:
             paths=sorted(observed)[:20],
         )
         if current.only_doubted:
-            return current
-        return replace(
+            return current, True
+        counted = replace(
             current,
             drifted=current.drifted + (VANISHED not in observed),
             vanished=current.vanished + (VANISHED in observed),
             repaired=current.repaired + (status is DriftStatus.REPAIRING),
         )
+        return counted, True
 
     async def _repair(
         self,

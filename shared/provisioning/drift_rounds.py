@@ -73,8 +73,6 @@ class DriftRound:
     """A person asked for a round: the next one begins at once."""
     only_doubted: bool = False
     """Not a round: accounts that had been in doubt are read, and the last round's findings stand."""
-    doubted_at: datetime | None = None
-    """When accounts that had been in doubt were last looked for."""
 
     @property
     def id(self) -> str:
@@ -83,9 +81,7 @@ class DriftRound:
 
     def begun(self, now: datetime, *, phase: DriftPhase = DriftPhase.LISTING) -> DriftRound:
         """The next round, from its start."""
-        return DriftRound(
-            application=self.application, etag=self.etag, started_at=now, phase=phase, doubted_at=self.doubted_at
-        )
+        return DriftRound(application=self.application, etag=self.etag, started_at=now, phase=phase)
 
 
 class DriftRounds:
@@ -123,7 +119,6 @@ class DriftRounds:
             problem=row.text("problem"),
             requested=bool(values.get("requested", False)),
             only_doubted=bool(values.get("only_doubted", False)),
-            doubted_at=read_instant(row.text("doubted_at")),
         )
 
     async def save(self, moved: DriftRound) -> DriftRound:
@@ -145,7 +140,6 @@ class DriftRounds:
             problem=moved.problem,
             requested=moved.requested,
             only_doubted=moved.only_doubted,
-            doubted_at=moved.doubted_at,
         ) | split_text("position", json.dumps(asdict(moved.position)))
         operation = Operation.replace(_KEY, values, etag=moved.etag) if moved.etag else Operation.insert(_KEY, values)
         try:

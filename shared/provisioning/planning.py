@@ -152,7 +152,7 @@ def _plan_update(account: Account, mapped: MappedAccount, *, in_doubt: bool) -> 
         return Plan(
             action=ProvisioningAction.UPDATE,
             reason="asserted",
-            state=state,
+            state=_with_doubt(account, state, mapped),
             change=Difference(set=mapped.attributes, removed=_to_clear(account, state, mapped)),
             asserts=True,
             mapped=mapped,
@@ -258,7 +258,7 @@ def _plan_disable(
     return Plan(
         action=ProvisioningAction.DISABLE,
         reason=standing.reason,
-        state=state,
+        state=_with_doubt(account, state, mapped),
         change=Difference(set=mapped.attributes, removed=_to_clear(account, state, mapped)),
         asserts=True,
         mapped=mapped,
@@ -283,6 +283,21 @@ CONTENT_REFUSED = frozenset(
 def was_refused(account: Account) -> bool:
     """Whether the last attempt at what is wanted now was refused for its content."""
     return account.tried == account.wanted and account.attempts > 0 and account.error_code in CONTENT_REFUSED
+
+
+UNKNOWN_VALUE = "(unknown)"
+"""What a row remembers of an attribute that an unanswered write may have changed, and that is not asserted now."""
+
+
+def _with_doubt(account: Account, state: Mapping[str, JSON], mapped: MappedAccount) -> Mapping[str, JSON]:
+    """The state afterwards; what an open intent was about and this plan leaves alone is unknown.
+
+    A manager, say, is not written with a disable: whatever is wanted when the person comes back differs from this, and
+    is written then, or taken away.
+    """
+    paths = account.intent.paths if account.intent is not None else ()
+    left_alone = {path for path in paths if path in mapped.kept and path not in mapped.attributes}
+    return {**state, **dict.fromkeys(left_alone, UNKNOWN_VALUE)}
 
 
 def _to_clear(account: Account, state: Mapping[str, JSON], mapped: MappedAccount) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,7 +46,7 @@ from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
 DOUBT_AGE = timedelta(minutes=15)
 """After this no write of an account that was in doubt is on its way any more."""
 
-DOUBT_EVERY = timedelta(hours=1)
+DOUBT_EVERY_S = 3600.0
 _LIST_TRIES = 12
 """An hour of housekeepings."""
 
@@ -69,6 +69,9 @@ class Verifier:
     client_of: ClientOf
     heed: AnswerHeed
     clock: Clock
+    look_every_s: float = DOUBT_EVERY_S
+    looked_at: dict[str, float] = field(default_factory=dict)
+    """When this process last looked for accounts that had been in doubt; monotonic."""
 
     async def verify(self, application: Application) -> None:
         """One slice: begin a round that is due, or go on with one. Raises StorageUnavailable."""
@@ -92,9 +95,17 @@ class Verifier:
         )
         if current.requested or (due and current.phase is DriftPhase.DONE):
             return await self.rounds.save(current.begun(now))
-        if current.phase is DriftPhase.DONE and (current.doubted_at is None or now >= current.doubted_at + DOUBT_EVERY):
+        if current.phase is DriftPhase.DONE and self._may_look(application.name):
             return await self._look_for_doubted(application, current)
         return current
+
+    def _may_look(self, app: str) -> bool:
+        """Whether accounts that had been in doubt are looked for again, which reads every row of the application."""
+        now = self.clock.monotonic()
+        if now < self.looked_at.get(app, float("-inf")) + self.look_every_s:
+            return False
+        self.looked_at[app] = now
+        return True
 
     async def _go_on(self, application: Application, current: DriftRound, pace: Pace) -> DriftRound:
         match current.phase:
@@ -220,8 +231,9 @@ class Verifier:
                 suspects += settled
                 done += [each for each in old if each in settled or _given_up(each, now)]
         await self._suspect(application, suspects, DriftCause.DOUBTED, current)
-        phase = DriftPhase.CONFIRMING if suspects else DriftPhase.DONE
-        moved = await self.rounds.save(replace(current, phase=phase, only_doubted=bool(suspects), doubted_at=now))
+        moved = current
+        if suspects:
+            moved = await self.rounds.save(replace(current, phase=DriftPhase.CONFIRMING, only_doubted=True))
         # The marks go last: a crash before it finds the same accounts again.
         marks = [Operation.merge(each.key, write_columns(doubted_at=None), etag=each.etag) for each in done]
         await self.findings.note_page(application.name, marks)

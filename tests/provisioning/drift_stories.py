@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shared.provisioning.accounts import ResourceKind
+from shared.provisioning.drift_rounds import DriftPhase
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.stories import APP, Scenery, Stage
+
+HOUSEKEEPINGS = 12
 
 REPAIRING = Scenery(more="drift: {mode: repair, every: 7d}")
 REPAIRING_GROUPS = Scenery(more="groups: {enabled: true}\ndrift: {mode: repair, every: 7d}")
 
 
 async def verified(stage: Stage) -> None:
-    """A person asks for a round, and asks again until the wish is written down."""
-    while await stage.attempt(lambda: stage.world.services.drift_rounds.request(APP)) is None and stage.deaths:
-        stage.deaths -= 1
-    await stage.settle()
+    """A person asks for a round, and asks again until the wish is written down; then it is carried out."""
+    while not await _is_asked_for(stage):
+        await stage.attempt(lambda: stage.world.services.drift_rounds.request(APP))
+    await housekeeping(stage)
+
+
+async def _is_asked_for(stage: Stage) -> bool:
+    current = await stage.world.services.drift_rounds.read(APP)
+    return current.requested or current.phase is not DriftPhase.DONE
+
+
+async def housekeeping(stage: Stage) -> None:
+    """A round, and what it raises: a slice that meets trouble goes on with the next one."""
+    for _ in range(HOUSEKEEPINGS):
+        await stage.pass_time(300)
+        await stage.keep_house()
+        await stage.deliver()
 
 
 async def changed_at_the_vendor(stage: Stage) -> None:
@@ -65,7 +81,8 @@ async def late_write_behind_the_last(stage: Stage) -> None:
         await stage.pass_time(200)
     stage.begin()
     meddle(stage.acme, (await stage.account(user_id)).target_id, title="Pilot")
-    await stage.pass_time(3600)
+    await stage.pass_time(1200)
+    await housekeeping(stage)
 
 
 async def members_taken_out_at_the_vendor(stage: Stage) -> None:

@@ -30,6 +30,7 @@ from shared.provisioning.accounts import (
     target_key,
 )
 from shared.provisioning.attempt import Outcome
+from shared.provisioning.planning import UNKNOWN_VALUE
 from shared.rules.expressions import EvaluationContext
 from shared.rules.mapping import MappedAccount, compile_mappings, map_account
 from shared.scim.patching import read_attribute
@@ -383,6 +384,7 @@ class Stage:
                 f"sent {path}={value!r}, there is {read_attribute(resource, path)!r}"
                 for path, value in account.sent.items()
                 if path not in self.unseen and not _same(read_attribute(resource, path), value)
+                if value != UNKNOWN_VALUE
             ]
         return found
 
@@ -437,6 +439,7 @@ def tame(services: Services) -> None:
     """The same waits in every run."""
     reconciler = services.reconciler
     reconciler.jitter = reconciler.failures.jitter = reconciler.saves.jitter = lambda: 0.5
+    services.verifier.look_every_s = 0.0
 
 
 async def raised_while_sending(stage: Stage, change: Callable[[], None]) -> None:

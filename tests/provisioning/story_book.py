@@ -394,6 +394,24 @@ async def manager_changes(stage: Stage) -> None:
     stage.tenant.set_manager(report, second)
 
 
+async def manager_changes_without_an_answer_and_the_report_leaves(stage: Stage) -> None:
+    """The new manager may have landed; who comes back under the former one must not be left with it."""
+    first, second, report = stage.hire(), stage.hire(), stage.hire()
+    stage.tenant.set_manager(report, first)
+    await stage.sync()
+    await stage.settle()
+    stage.acme.faults.add("reset", method="PATCH", applied=True)
+    stage.begin()
+    stage.tenant.set_manager(report, second)
+    await stage.sync()
+    await stage.deliver()
+    stage.tenant.disable(report)
+    await stage.sync()
+    await stage.settle()
+    stage.tenant.set_manager(report, first)
+    stage.tenant.enable(report)
+
+
 async def managers_account_is_made_again(stage: Stage) -> None:
     manager, report = await stage.provisioned(), stage.hire()
     stage.tenant.set_manager(report, manager)
@@ -485,6 +503,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     "manager comes later": (manager_comes_later, Scenery()),
     "managers come together": (managers_come_together, Scenery()),
     "manager changes": (manager_changes, Scenery()),
+    "manager changes without an answer": (manager_changes_without_an_answer_and_the_report_leaves, Scenery()),
     "manager's account is made again": (managers_account_is_made_again, Scenery()),
     "lost create of a manager": (lost_create_of_a_manager, Scenery()),
     "manager is adopted": (manager_is_adopted, Scenery()),
