@@ -11,7 +11,7 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application
 from shared.provisioning.account_rows import AccountRows
-from shared.provisioning.accounts import Account, ResourceKind
+from shared.provisioning.accounts import Account, AccountState, ResourceKind
 from shared.provisioning.drift import VANISHED, DriftCause, DriftStatus, find_drift, is_settled, judge_drift
 from shared.provisioning.drift_findings import DriftFindings, Finding
 from shared.provisioning.drift_members import MEMBERS, MOST_READ, DriftMembers
@@ -107,11 +107,13 @@ class DriftConfirmer:
         return account.kind is ResourceKind.GROUP and application.has_members and 0 < account.members <= MOST_READ
 
     def find(self, application: Application, account: Account, resource: Mapping[str, Any]) -> dict[str, Any]:
-        """What a resource of the vendor holds that is not what was sent."""
+        """What the vendor holds that is not what was sent; of a leaver, only what would give access back."""
         compiled = self.mapper.mappings_of(application, account.kind)
-        return find_drift(
-            account.sent or {}, resource, profile=application.resource(account.kind), add_only=compiled.add_only
-        )
+        sent = account.sent or {}
+        if account.state is AccountState.DISABLED:
+            switches = {step.target for step in compiled.steps if step.follows_soft_delete}
+            sent = {path: value for path, value in sent.items() if path in switches}
+        return find_drift(sent, resource, profile=application.resource(account.kind), add_only=compiled.add_only)
 
     async def _conclude(
         self,

@@ -153,6 +153,21 @@ async def test_a_leaver_who_was_enabled_at_the_vendor_is_disabled_again_behind_t
         assert "staged_for_deletion_guard" in staged
 
 
+async def test_of_a_leaver_only_what_gives_access_back_is_drift(verifying: Open) -> None:
+    async with verifying() as world:
+        user_id, target_id = await active_person(world)
+        world.tenant.disable(user_id)
+        await calm(world)
+        meddle(world.vendors[APP], target_id, displayName="Meddled")
+
+        done = await run_round(world)
+
+        assert (done.drifted, await findings(world)) == (0, {})
+        world.tenant.enable(user_id)
+        await calm(world)
+        assert held(world, target_id)["active"] is True
+
+
 async def test_an_account_that_vanished_is_made_again(verifying: Open) -> None:
     async with verifying() as world:
         vendor = world.vendors[APP]
