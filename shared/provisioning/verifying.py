@@ -69,7 +69,6 @@ class Verifier:
     client_of: ClientOf
     heed: AnswerHeed
     clock: Clock
-    look_every_s: float = DOUBT_EVERY_S
     looked_at: dict[str, float] = field(default_factory=dict)
     """When this process last looked for accounts that had been in doubt; monotonic."""
 
@@ -101,11 +100,7 @@ class Verifier:
 
     def _may_look(self, app: str) -> bool:
         """Whether accounts that had been in doubt are looked for again, which reads every row of the application."""
-        now = self.clock.monotonic()
-        if now < self.looked_at.get(app, float("-inf")) + self.look_every_s:
-            return False
-        self.looked_at[app] = now
-        return True
+        return self.clock.monotonic() >= self.looked_at.get(app, float("-inf")) + DOUBT_EVERY_S
 
     async def _go_on(self, application: Application, current: DriftRound, pace: Pace) -> DriftRound:
         match current.phase:
@@ -237,6 +232,7 @@ class Verifier:
         # The marks go last: a crash before it finds the same accounts again.
         marks = [Operation.merge(each.key, write_columns(doubted_at=None), etag=each.etag) for each in done]
         await self.findings.note_page(application.name, marks)
+        self.looked_at[application.name] = self.clock.monotonic()
         return moved
 
     async def _list_accounts(

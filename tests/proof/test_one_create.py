@@ -20,7 +20,7 @@ from tests.provisioning.stories import Scenery, Stage, open_stage
 from tests.simulation.vendors.options import ExternalId, FilterMode, VendorOptions
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS = int(os.environ.get("CONSUMERS", "12"))
+RUNS = int(os.environ.get("CONSUMERS", "8"))
 COPIES = 5
 
 WORLDS = {

@@ -9,7 +9,7 @@ from shared.provisioning.drift_rounds import DriftPhase
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.stories import APP, Scenery, Stage
 
-HOUSEKEEPINGS = 12
+HOUSEKEEPINGS = 14
 
 REPAIRING = Scenery(more="drift: {mode: repair, every: 7d}")
 REPAIRING_GROUPS = Scenery(more="groups: {enabled: true}\ndrift: {mode: repair, every: 7d}")

@@ -439,7 +439,6 @@ def tame(services: Services) -> None:
     """The same waits in every run."""
     reconciler = services.reconciler
     reconciler.jitter = reconciler.failures.jitter = reconciler.saves.jitter = lambda: 0.5
-    services.verifier.look_every_s = 0.0
 
 
 async def raised_while_sending(stage: Stage, change: Callable[[], None]) -> None:

@@ -54,6 +54,8 @@ async def test_every_durable_write_is_reached_by_a_story_or_excluded_for_a_reaso
     reached: set[DurableWrite] = set()
 
     for story, scenery in STORIES.values():
+        if set(DurableWrite) - reached == set(EXCLUDED):
+            break
         async with open_stage(azurite, scenery) as stage:
             witness = witness_of(stage)
             assert await run(stage, story, witness) == []
