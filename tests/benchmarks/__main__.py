@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import sys
 from datetime import UTC, datetime
 
@@ -42,8 +41,6 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
     console = Console(stderr=options.markdown)
-    # Workers inherit the terminal, and an outage is told once for each account.
-    logging.lastResort = None
     heading = f"{datetime.now(UTC):%Y-%m-%d}, {describe_machine()}"
     console.print(heading)
     if options.markdown:

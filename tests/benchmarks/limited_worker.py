@@ -6,6 +6,7 @@ Says `{}` when it is ready, starts at the first line of input, and says at the e
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 
@@ -18,6 +19,8 @@ from tests.benchmarks.worker import answer, warm_up
 
 async def main() -> None:
     """Works until standard input ends."""
+    # The terminal is the benchmark's: an outage would be told there once for each account.
+    logging.lastResort = None
     services = load_services(os.environ)
     await warm_up(services)
     wakings = Wakings.watch(services.limiter)
