@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
-    from shared.provisioning.drift_findings import DriftFindings
-    from shared.provisioning.drift_rounds import DriftRounds
+    from shared.provisioning.drift.findings import DriftFindings
+    from shared.provisioning.drift.rounds import DriftRounds
+    from shared.provisioning.drift.verifying import Verifier
     from shared.provisioning.failing import Failures
     from shared.provisioning.guard import GuardKeeper
     from shared.provisioning.held_deletions import HeldDeletions
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from shared.provisioning.references import References
     from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
-    from shared.provisioning.verifying import Verifier
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
@@ -403,25 +403,25 @@ class Services:
     @cached_property
     def drift_rounds(self) -> DriftRounds:
         """How far verifications have come."""
-        from shared.provisioning.drift_rounds import DriftRounds
+        from shared.provisioning.drift.rounds import DriftRounds
 
         return DriftRounds(self.tables)
 
     @cached_property
     def drift_findings(self) -> DriftFindings:
         """What verifications found."""
-        from shared.provisioning.drift_findings import DriftFindings
+        from shared.provisioning.drift.findings import DriftFindings
 
         return DriftFindings(self.tables)
 
     @cached_property
     def verifier(self) -> Verifier:
         """Drift verification."""
-        from shared.provisioning.drift_confirming import DriftConfirmer
-        from shared.provisioning.drift_members import DriftMembers
-        from shared.provisioning.ownership import OwnershipJudge
-        from shared.provisioning.verification_pace import AnswerHeed
-        from shared.provisioning.verifying import Verifier
+        from shared.provisioning.drift.confirming import DriftConfirmer
+        from shared.provisioning.drift.members import DriftMembers
+        from shared.provisioning.drift.ownership import OwnershipJudge
+        from shared.provisioning.drift.pace import AnswerHeed
+        from shared.provisioning.drift.verifying import Verifier
 
         heed = AnswerHeed(states=self.states, limiter=self.limiter)
         return Verifier(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.provisioning.account_rows import AccountRows
-from shared.provisioning.drift import DriftStatus
-from shared.provisioning.drift_findings import DriftFindings, Finding
-from shared.provisioning.drift_rounds import DriftRound, DriftRounds
+from shared.provisioning.drift.comparing import DriftStatus
+from shared.provisioning.drift.findings import DriftFindings, Finding
+from shared.provisioning.drift.rounds import DriftRound, DriftRounds
 
 _REPAIRED = "repaired"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.provisioning.accounts import ACCOUNTS, ResourceKind, read_account
+from shared.provisioning.account_lists import list_accounts
+from shared.provisioning.accounts import Account, ResourceKind
 from shared.provisioning.attempt import remedy_of
 from shared.storage.tables import Tables
 
@@ -44,25 +45,22 @@ async def list_failures(tables: Tables, app: str, *, code: str = "") -> list[Fai
     """Read every failed account, of one error code if it is given. Raises StorageUnavailable."""
     found: list[FailedAccount] = []
     for kind in ResourceKind:
-        prefix = f"{kind}:"
-        pages = tables.query(ACCOUNTS, app, first=prefix, before=f"{kind};", where="error_code ne ''", select=_COLUMNS)
-        async for page in pages:
-            for row in page:
-                account = read_account(row, application=app, kind=kind, source_id=row.key.removeprefix(prefix))
-                if code in ("", account.error_code):
-                    found.append(
-                        FailedAccount(
-                            kind=kind.value,
-                            source_id=account.source_id,
-                            target_id=account.target_id,
-                            state=account.state.value,
-                            code=account.error_code,
-                            text=account.error,
-                            first_at=account.failed_at,
-                            last_at=account.last_failed_at,
-                            attempts=account.attempts,
-                            next_at=account.next_attempt_at,
-                            remedy=remedy_of(account.error_code),
-                        )
-                    )
+        async for page in list_accounts(tables, app, kind, where="error_code ne ''", select=_COLUMNS):
+            found += [_describe(account) for account in page if code in ("", account.error_code)]
     return found
+
+
+def _describe(account: Account) -> FailedAccount:
+    return FailedAccount(
+        kind=account.kind.value,
+        source_id=account.source_id,
+        target_id=account.target_id,
+        state=account.state.value,
+        code=account.error_code,
+        text=account.error,
+        first_at=account.failed_at,
+        last_at=account.last_failed_at,
+        attempts=account.attempts,
+        next_at=account.next_attempt_at,
+        remedy=remedy_of(account.error_code),
+    )

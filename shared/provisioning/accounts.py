@@ -16,7 +16,7 @@ Rows of an application (`accounts` / application):
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
-    drift:, seen:, unowned:       what a verification found (`drift_findings`)
+    drift:, seen:, unowned:       what a verification found (`drift/findings`)
 """
 
 from __future__ import annotations

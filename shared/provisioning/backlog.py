@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
+from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import (
     ACCOUNTS,
     Account,
     AccountState,
     ResourceKind,
-    read_account,
     write_columns,
 )
 from shared.provisioning.applications_state import ApplicationState, ApplicationStates
@@ -29,7 +29,7 @@ from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, Row, Tables, gather_all
+from shared.storage.tables import Operation, Tables, gather_all
 
 if TYPE_CHECKING:
     from shared.provisioning.pull_run import PullRun
@@ -43,7 +43,7 @@ UNLIMITED_RATE = 25.0
 _BATCH = 100
 """Rows stamped and queued between two looks at the lease."""
 
-_COLUMNS = (
+DUE_COLUMNS = (
     "target_id",
     "wanted",
     "applied",
@@ -61,7 +61,9 @@ _COLUMNS = (
     "permit",
     "rejected",
     "waking",
+    "error_code",
 )
+"""What says whether a row needs an attempt."""
 
 
 class Due(StrEnum):
@@ -162,13 +164,13 @@ class Backlog:
         queued: dict[str, int] = {}
         for application in self._applications.enabled:
             before = self._queues.calls["send"]
-            await self._queue_leavers(application)
-            await self._queue_from(application, "")
+            if await self._queue_from(application, "") is not None:
+                await self._queue_leavers(application)
             queued[application.name] = self._queues.calls["send"] - before
         return queued
 
     async def _queue_leavers(self, application: Application) -> None:
-        """Queue who loses access whatever waits before them: their queue has its own room (protocol T1, T20)."""
+        """Queue who loses access although the queue is full: theirs has its own room (protocol T1, T20)."""
         state = await self._states.read(application.name)
         if state.is_stopped:
             return
@@ -176,8 +178,7 @@ class Backlog:
         rules = self._rules(application, state)
         async for page in self._read_rows(application.name, "permit ne ''", after=""):
             now = self._clock.now()
-            rows = [_decode(application.name, row) for row in page]
-            due = [account for account in rows if judge_due(account, rules, now) is Due.FIRST][: max(room, 0)]
+            due = [account for account in page if judge_due(account, rules, now) is Due.FIRST][: max(room, 0)]
             await self._queue(application.name, [(account, True) for account in due], now)
             room -= len(due)
 
@@ -200,12 +201,11 @@ class Backlog:
         async for page in self._read_rows(application.name, condition, after=cursor):
             now = self._clock.now()
             due: list[tuple[Account, bool]] = []
-            for row in page:
-                account = _decode(application.name, row)
+            for account in page:
                 verdict = judge_due(account, rules, now)
                 if verdict is not Due.NOT:
                     due.append((account, verdict is Due.FIRST))
-                last = row.key
+                last = account.key
                 if len(due) >= room:
                     break
             await self._queue(application.name, due, now)
@@ -224,16 +224,13 @@ class Backlog:
             telemetry.emit(telemetry.Event.BACKLOG_QUEUED, application=application.name, count=queued)
         return last if room <= 0 else None
 
-    async def _read_rows(self, app: str, condition: str, *, after: str) -> AsyncIterator[list[Row]]:
+    async def _read_rows(self, app: str, condition: str, *, after: str) -> AsyncIterator[list[Account]]:
         """The account rows after a key, groups before users: groups are few, and their members wait for them."""
         for kind in (ResourceKind.GROUP, ResourceKind.USER):
-            first, before = f"{kind}:", f"{kind};"
-            if after >= before:
+            if after >= f"{kind};":
                 continue
-            if after > first:
-                first = f"{after}\x01"
-            async for page in self._tables.query(
-                ACCOUNTS, app, first=first, before=before, where=condition, select=_COLUMNS, page_size=_BATCH
+            async for page in list_accounts(
+                self._tables, app, kind, where=condition, select=DUE_COLUMNS, after=after, page_size=_BATCH
             ):
                 yield page
 
@@ -270,8 +267,3 @@ class Backlog:
                     for kind, source_id, first in due[at : at + 8]
                 ]
             )
-
-
-def _decode(app: str, row: Row) -> Account:
-    kind, _, source_id = row.key.partition(":")
-    return read_account(row, application=app, kind=ResourceKind(kind), source_id=source_id)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
-from shared.provisioning.accounts import ACCOUNTS, ResourceKind, read_account
+from shared.provisioning.account_lists import list_accounts
+from shared.provisioning.accounts import ACCOUNTS, Account, ResourceKind
 from shared.provisioning.applications_state import (
     TOO_MANY_FAILURES,
     UNREADABLE,
@@ -19,11 +20,11 @@ from shared.provisioning.applications_state import (
 )
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.backlog import Backlog
+from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.provisioning.retrying import is_due
-from shared.provisioning.verifying import Verifier
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
@@ -105,16 +106,12 @@ class Housekeeper:
         due: list[Message] = []
         for condition in ("permit ne ''", "pending eq true and staged eq ''"):
             for kind in ResourceKind:
-                pages = self.tables.query(
-                    ACCOUNTS, application.name, first=f"{kind}:", before=f"{kind};", where=condition, page_size=PROBED
-                )
-                async for page in pages:
-                    for row in page:
-                        source_id = row.key.removeprefix(f"{kind}:")
-                        account = read_account(row, application=application.name, kind=kind, source_id=source_id)
-                        waits = account.tried == account.wanted and not is_due(account.next_attempt_at, now)
-                        if not (waits or account.is_held() or account.is_leased(now)):
-                            due.append(Message(app=application.name, kind=kind, id=source_id))
+                async for page in list_accounts(self.tables, application.name, kind, where=condition, page_size=PROBED):
+                    due += [
+                        Message(app=application.name, kind=kind, id=account.source_id)
+                        for account in page
+                        if _can_be_tried(account, now)
+                    ]
                     if len(due) >= PROBED:
                         break
         return due[probes % len(due)] if due else None
@@ -136,3 +133,9 @@ class Housekeeper:
             except StorageConflict:
                 # Records never change: another run removed them. The next one looks again.
                 return
+
+
+def _can_be_tried(account: Account, now: datetime) -> bool:
+    """Whether an attempt at a pending row would come to a request."""
+    waits = account.tried == account.wanted and not is_due(account.next_attempt_at, now)
+    return not (waits or account.is_held() or account.is_leased(now))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -133,9 +134,11 @@ class Reconciler:
         except StorageUnavailable:
             raise
         except Exception as error:
-            account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
-            if account.etag:
-                await self.rows.note_crash(account, _describe_crash(error))
+            # Without storage the note is lost; the exception that is raised must be the bug's all the same.
+            with suppress(StorageUnavailable):
+                account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
+                if account.etag:
+                    await self.rows.note_crash(account, _describe_crash(error))
             raise
 
     async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:

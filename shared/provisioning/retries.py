@@ -5,32 +5,19 @@ The rows are given back to the top-up, which queues them in the vendor's pace; o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.config.applications import Application
+from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import ACCOUNTS, Account, ResourceKind, account_key, read_account, write_columns
+from shared.provisioning.backlog import DUE_COLUMNS
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
 from shared.storage.tables import Operation, StorageConflict, Tables
 
-_COLUMNS = (
-    "wanted",
-    "tried",
-    "pending",
-    "state",
-    "error_code",
-    "attempts",
-    "next_attempt_at",
-    "lease_token",
-    "lease_until",
-    "intent",
-    "intent_at",
-    "staged",
-    "permit",
-    "rejected",
-)
+_BATCH = 100
+"""As many as a transaction holds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,10 +41,13 @@ class Retries:
     async def retry_all(self, application: Application, *, code: str = "") -> int:
         """Let everybody be tried again who failed (with one error code), as the queue has room; answers how many."""
         count = 0
-        async for accounts in self._list_failed(application.name):
-            chosen = [account for account in accounts if self._waits(account) and code in ("", account.error_code)]
-            for at in range(0, len(chosen), 100):
-                count += await self._reset(application.name, chosen[at : at + 100], queued=False)
+        failed = "error_code ne '' and pending eq true"
+        for kind in ResourceKind:
+            async for page in list_accounts(
+                self.tables, application.name, kind, where=failed, select=DUE_COLUMNS, page_size=_BATCH
+            ):
+                chosen = [account for account in page if self._waits(account) and code in ("", account.error_code)]
+                count += await self._reset(application.name, chosen, queued=False)
         return count
 
     def _waits(self, account: Account) -> bool:
@@ -80,19 +70,3 @@ class Retries:
             if len(accounts) == 1:
                 return 0
         return sum([await self._reset(app, [account], queued=queued) for account in accounts])
-
-    async def _list_failed(self, app: str) -> AsyncIterator[list[Account]]:
-        for kind in ResourceKind:
-            pages = self.tables.query(
-                ACCOUNTS,
-                app,
-                first=f"{kind}:",
-                before=f"{kind};",
-                where="error_code ne '' and pending eq true",
-                select=_COLUMNS,
-            )
-            async for page in pages:
-                yield [
-                    read_account(row, application=app, kind=kind, source_id=row.key.removeprefix(f"{kind}:"))
-                    for row in page
-                ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shared.provisioning.accounts import ResourceKind
-from shared.provisioning.drift_rounds import DriftPhase
+from shared.provisioning.drift.rounds import DriftPhase
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.stories import APP, Scenery, Stage
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.config.profile import AttributeType, Mutability, ResourceProfile, TargetAttribute
 from shared.provisioning.accounts import Account, AccountState, Intent, IntentKind, ResourceKind
-from shared.provisioning.drift import (
+from shared.provisioning.drift.comparing import (
     VANISHED,
     DriftCause,
     DriftStatus,

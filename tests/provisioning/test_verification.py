@@ -12,9 +12,9 @@ import pytest
 
 from shared.provisioning.accounts import AccountState, ResourceKind
 from shared.provisioning.applications_state import ApplicationStatus
-from shared.provisioning.drift import VANISHED, DriftStatus
-from shared.provisioning.drift_findings import Finding, Ownership, UnownedAccount
-from shared.provisioning.drift_rounds import DriftPhase, DriftRound
+from shared.provisioning.drift.comparing import VANISHED, DriftStatus
+from shared.provisioning.drift.findings import Finding, Ownership, UnownedAccount
+from shared.provisioning.drift.rounds import DriftPhase, DriftRound
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.pulls import APP, calm, people, pulling
 from tests.world import World

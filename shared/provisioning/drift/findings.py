@@ -25,7 +25,7 @@ from shared.provisioning.accounts import (
     released_number,
     write_columns,
 )
-from shared.provisioning.drift import VANISHED, DriftCause, DriftStatus, sent_as_observed
+from shared.provisioning.drift.comparing import VANISHED, DriftCause, DriftStatus, sent_as_observed
 from shared.provisioning.provisioning_log import LogEntry
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Row, StorageConflict, Tables
@@ -65,8 +65,7 @@ class Finding:
     """Path -> what was sent and what the vendor holds, cut and redacted; `(account)` for one that is gone."""
     round: str
     tries: int = 0
-    """How often it could not be read."""
-    etag: str = ""
+    """In how many slices it could not be read, or was busy."""
 
     @property
     def is_gone(self) -> bool:
@@ -85,13 +84,13 @@ class UnownedAccount:
     is_active: bool | None
     """None: the vendor does not say."""
     external_id: str
-    ownership: Ownership
-    source_id: str
-    """Whose name it carries, empty for nobody's."""
     found_at: datetime | None
     values: frozenset[str]
     """Folded matching values."""
     round: str
+    ownership: Ownership = Ownership.UNKNOWN
+    source_id: str = ""
+    """Whose name it carries, empty for nobody's."""
 
 
 def finding_key(kind: ResourceKind, source_id: str) -> str:
@@ -117,18 +116,18 @@ def seen_operation(kind: ResourceKind, round_id: str, page: int, source_ids: Seq
     return Operation.replace(f"{SEEN_PREFIX}{kind}:{round_id}:{page:06d}", {"ids": json.dumps(list(source_ids))})
 
 
-def unowned_operation(kind: ResourceKind, unowned: Mapping[str, Any], round_id: str, now: datetime) -> Operation:
-    """Note an account that no row owns: `id`, `name`, `active`, `external_id`, `values`."""
+def unowned_operation(unowned: UnownedAccount) -> Operation:
+    """Note an account that no row owns; whose it could be is judged at the end of the round."""
     columns = write_columns(
-        name=str(unowned["name"])[:_NAME_SHOWN],
-        active="" if unowned["active"] is None else str(unowned["active"]),
-        external_id=str(unowned["external_id"])[:_NAME_SHOWN],
-        values=json.dumps(list(unowned["values"]), ensure_ascii=False)[:8000],
-        ownership="",
-        round=round_id,
-        seen_at=now,
+        name=unowned.name[:_NAME_SHOWN],
+        active="" if unowned.is_active is None else str(unowned.is_active),
+        external_id=unowned.external_id[:_NAME_SHOWN],
+        values=json.dumps(sorted(unowned.values)),
+        ownership=None,
+        round=unowned.round,
+        seen_at=unowned.found_at,
     )
-    return Operation.merge(unowned_key(kind, str(unowned["id"])), columns)
+    return Operation.merge(unowned_key(unowned.kind, unowned.target_id), columns)
 
 
 class DriftFindings:
@@ -280,7 +279,6 @@ def read_finding(row: Row) -> Finding:
         paths={path: (str(sent), str(observed)) for path, (sent, observed) in paths.items()},
         round=str(row.values.get("round", "")),
         tries=int(row.values.get("tries", 0)),
-        etag=row.etag,
     )
 
 
@@ -288,10 +286,6 @@ def read_unowned(row: Row) -> UnownedAccount:
     """Decode an account without an owner."""
     kind, _, target_id = row.key.removeprefix(UNOWNED_PREFIX).partition(":")
     values = row.values
-    try:
-        matching = frozenset(map(str, json.loads(str(values.get("values", "")) or "[]")))
-    except ValueError:
-        matching = frozenset()  # very long names, cut
     active = str(values.get("active", ""))
     return UnownedAccount(
         kind=ResourceKind(kind),
@@ -302,7 +296,7 @@ def read_unowned(row: Row) -> UnownedAccount:
         ownership=Ownership(str(values.get("ownership") or Ownership.UNKNOWN)),
         source_id=str(values.get("source_id", "")),
         found_at=read_instant(str(values.get("seen_at", ""))),
-        values=matching,
+        values=frozenset(map(str, json.loads(str(values.get("values", "")) or "[]"))),
         round=str(values.get("round", "")),
     )
 

@@ -11,7 +11,7 @@ has done is saved with every page and every account, so that a process that dies
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,22 +20,24 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application
 from shared.config.provisioning_file import duration_s
+from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.account_rows import AccountRows
-from shared.provisioning.accounts import ACCOUNTS, Account, ResourceKind, read_account, write_columns
+from shared.provisioning.accounts import Account, ResourceKind, write_columns
 from shared.provisioning.applications_state import ApplicationStates
-from shared.provisioning.drift import VANISHED, DriftCause, is_settled
-from shared.provisioning.drift_confirming import TYPES, DriftConfirmer
-from shared.provisioning.drift_findings import (
+from shared.provisioning.drift.comparing import VANISHED, DriftCause, is_settled
+from shared.provisioning.drift.confirming import TYPES, DriftConfirmer
+from shared.provisioning.drift.findings import (
     DriftFindings,
+    UnownedAccount,
     fold_matching,
     seen_operation,
     suspect_operation,
     unowned_operation,
 )
-from shared.provisioning.drift_rounds import DriftPhase, DriftRound, DriftRounds, RoundMoved, added
+from shared.provisioning.drift.ownership import OwnershipJudge
+from shared.provisioning.drift.pace import AnswerHeed, Pace, SliceOver
+from shared.provisioning.drift.rounds import DriftPhase, DriftRound, DriftRounds, RoundMoved, added
 from shared.provisioning.exporting import ClientOf
-from shared.provisioning.ownership import OwnershipJudge
-from shared.provisioning.verification_pace import AnswerHeed, Pace, SliceOver
 from shared.scim.answers import Answer
 from shared.scim.client import RequestPriority
 from shared.scim.listing import ListPosition, Page
@@ -51,6 +53,7 @@ _LIST_TRIES = 12
 """An hour of housekeepings."""
 
 _DOUBT_LIFE = timedelta(days=1)
+"""Who was busy for so long since is settled by what was done then."""
 _PARALLEL_READS = 16
 _COLUMNS = ("target_id", "linked_at", "pending", "staged", "permit", "state", "config", "sent", "intent", "doubted_at")
 
@@ -190,19 +193,30 @@ class Verifier:
         values = [(entry.target, read_attribute(resource, entry.target)) for entry in profile.matching]
         carried = [(path, value) for path, value in values if isinstance(value, str) and value.strip()]
         active = read_attribute(resource, "active")
-        noted = {
-            "id": resource["id"],
-            "name": carried[0][1] if carried else "",
-            "active": active if isinstance(active, bool) else None,
-            "external_id": read_attribute(resource, "externalId") or "",
-            "values": [fold_matching(path, value) for path, value in carried],
-        }
-        return unowned_operation(current.kind, noted, current.id, now)
+        return unowned_operation(
+            UnownedAccount(
+                kind=current.kind,
+                target_id=str(resource["id"]),
+                name=str(carried[0][1]) if carried else "",
+                is_active=active if isinstance(active, bool) else None,
+                external_id=str(read_attribute(resource, "externalId") or ""),
+                found_at=now,
+                values=frozenset(fold_matching(path, value) for path, value in carried),
+                round=current.id,
+            )
+        )
 
     async def _look_for_missing(self, application: Application, current: DriftRound) -> DriftRound:
         """Suspect the linked accounts that the list did not show; then list the groups, or read the suspects."""
         seen = await self.findings.read_seen(application.name, current.kind, current.id)
-        async for page in self._list_accounts(application, current.kind, where="target_id ne ''", after=current.cursor):
+        async for page in list_accounts(
+            self.tables,
+            application.name,
+            current.kind,
+            where="target_id ne ''",
+            select=_COLUMNS,
+            after=current.cursor,
+        ):
             unseen = [account for account in page if account.source_id not in seen and not _is_new(account, current)]
             suspects = [account for account in unseen if self._is_settled(application, account)]
             await self._suspect(application, suspects, DriftCause.UNSEEN, current)
@@ -220,11 +234,17 @@ class Verifier:
         suspects: list[Account] = []
         done: list[Account] = []
         for kind in ResourceKind:
-            async for page in self._list_accounts(application, kind, where="doubted_at ne ''"):
-                old = [each for each in page if each.doubted_at and now >= each.doubted_at + DOUBT_AGE]
-                settled = [account for account in old if self._is_settled(application, account)]
-                suspects += settled
-                done += [each for each in old if each in settled or _given_up(each, now)]
+            async for page in list_accounts(
+                self.tables, application.name, kind, where="doubted_at ne ''", select=_COLUMNS
+            ):
+                for account in page:
+                    assert account.doubted_at is not None
+                    age = now - account.doubted_at
+                    if age >= DOUBT_AGE and self._is_settled(application, account):
+                        suspects.append(account)
+                    elif age < _DOUBT_LIFE:
+                        continue
+                    done.append(account)
         await self._suspect(application, suspects, DriftCause.DOUBTED, current)
         moved = current
         if suspects:
@@ -234,26 +254,6 @@ class Verifier:
         await self.findings.note_page(application.name, marks)
         self.looked_at[application.name] = self.clock.monotonic()
         return moved
-
-    async def _list_accounts(
-        self, application: Application, kind: ResourceKind, *, where: str, after: str = ""
-    ) -> AsyncIterator[list[Account]]:
-        """Account rows of one kind, with what `is_settled` asks for, page by page."""
-        prefix = f"{kind}:"
-        pages = self.tables.query(
-            ACCOUNTS,
-            application.name,
-            first=f"{after}\x01" if after else prefix,
-            before=f"{kind};",
-            where=where,
-            select=_COLUMNS,
-        )
-        async for page in pages:
-            if page:
-                yield [
-                    read_account(row, application=application.name, kind=kind, source_id=row.key.removeprefix(prefix))
-                    for row in page
-                ]
 
     async def _suspect(
         self, application: Application, accounts: Sequence[Account], cause: DriftCause, current: DriftRound
@@ -302,8 +302,3 @@ class Verifier:
 def _is_new(account: Account, current: DriftRound) -> bool:
     """Whether the account was linked since the list was begun, so that it need not be in it."""
     return account.linked_at is not None and current.started_at is not None and account.linked_at >= current.started_at
-
-
-def _given_up(account: Account, now: datetime) -> bool:
-    """Whether an account was busy for a whole day since it was in doubt: what it did then has settled it."""
-    return account.doubted_at is not None and now >= account.doubted_at + _DOUBT_LIFE

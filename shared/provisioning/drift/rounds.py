@@ -15,7 +15,7 @@ from enum import StrEnum
 from shared.clock import read_instant, write_instant
 from shared.provisioning.accounts import ResourceKind, write_columns
 from shared.provisioning.applications_state import APPLICATIONS
-from shared.provisioning.drift import Sample
+from shared.provisioning.drift.comparing import Sample
 from shared.scim.listing import ListPosition
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, StorageConflict, Tables, split_text
@@ -79,9 +79,9 @@ class DriftRound:
         """Names the round in the rows it writes."""
         return write_instant(self.started_at) if self.started_at else ""
 
-    def begun(self, now: datetime, *, phase: DriftPhase = DriftPhase.LISTING) -> DriftRound:
+    def begun(self, now: datetime) -> DriftRound:
         """The next round, from its start."""
-        return DriftRound(application=self.application, etag=self.etag, started_at=now, phase=phase)
+        return DriftRound(application=self.application, etag=self.etag, started_at=now, phase=DriftPhase.LISTING)
 
 
 class DriftRounds:

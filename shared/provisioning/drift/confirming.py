@@ -12,17 +12,18 @@ from shared.clock import Clock
 from shared.config.applications import Application
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, ResourceKind
-from shared.provisioning.drift import VANISHED, DriftCause, DriftStatus, find_drift, is_settled, judge_drift
-from shared.provisioning.drift_findings import DriftFindings, Finding
-from shared.provisioning.drift_members import MEMBERS, MOST_READ, DriftMembers
-from shared.provisioning.drift_rounds import DriftRound, DriftRounds, added
+from shared.provisioning.drift.comparing import VANISHED, DriftCause, DriftStatus, find_drift, is_settled, judge_drift
+from shared.provisioning.drift.findings import DriftFindings, Finding
+from shared.provisioning.drift.members import MEMBERS, MOST_READ, DriftMembers
+from shared.provisioning.drift.pace import AnswerHeed, Pace, SliceOver
+from shared.provisioning.drift.rounds import DriftRound, DriftRounds, added
 from shared.provisioning.exporting import ClientOf
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.provisioning_log import LogEntry, LogStatus
-from shared.provisioning.verification_pace import AnswerHeed, Pace, SliceOver
 from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.client import RequestPriority
+from shared.storage.limiter import RateLimited
 
 _TRIES = 6
 """In so many slices an account is asked for that cannot be read, or that something is wanted of."""
@@ -50,7 +51,10 @@ class DriftConfirmer:
     async def confirm(
         self, application: Application, current: DriftRound, finding: Finding, pace: Pace
     ) -> tuple[DriftRound, bool]:
-        """Answer the round with this suspect counted, and whether it is done. Raises SliceOver with the round saved."""
+        """Answer the round with this suspect counted, and whether it is done.
+
+        Raises SliceOver, or RateLimited, with the round saved.
+        """
         account = await self.rows.read(application.name, finding.kind, finding.source_id)
         if not is_settled(account, config=application.config_hash, now=self.clock.now()):
             return current, await self._gives_up(application.name, finding)
@@ -61,7 +65,7 @@ class DriftConfirmer:
                 is_done = await self._gives_up(application.name, finding)
                 await self.heed.heed(application, answer)
                 return current, is_done
-        except SliceOver:
+        except (SliceOver, RateLimited):
             await self.rounds.save(current)
             raise
         observed, missing = await self._compare(application, account, answer)

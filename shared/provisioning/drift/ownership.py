@@ -9,7 +9,7 @@ from shared.config.applications import Application
 from shared.directory.mirror import GroupFacts, Mirror, UserFacts
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import ResourceKind
-from shared.provisioning.drift_findings import DriftFindings, Ownership, UnownedAccount, fold_matching
+from shared.provisioning.drift.findings import DriftFindings, Ownership, UnownedAccount, fold_matching
 from shared.provisioning.mapping_source import SourceMapper
 from shared.rules.failures import InvalidData
 

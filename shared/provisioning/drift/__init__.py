@@ -1,0 +1,1 @@
+"""What people changed at a vendor behind our back: found round by round, reported or repaired."""
