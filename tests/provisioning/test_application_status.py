@@ -81,7 +81,7 @@ async def test_a_worker_that_dies_before_it_tells_leaves_it_to_housekeeping(
 
     for _ in range(3):
         world.clock.advance(30)
-        await world.services.states.announce(APP)
+        await world.services.housekeeper.keep_house()
 
     assert of_applications(told) == [("application.quarantined", "Unauthorized")]
 

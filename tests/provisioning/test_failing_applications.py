@@ -73,6 +73,19 @@ async def test_a_departure_that_was_rejected_does_not_keep_the_application_in_qu
         assert await stage.findings(excused=set(people[:2])) == []
 
 
+async def test_a_vendor_that_asked_for_a_pause_does_not_end_housekeeping_with_its_probe(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="rate_limit: {requests_per_second: 10}")) as stage:
+        services = stage.world.services
+        await services.states.impose_quarantine(stage.app, "Unauthorized", "")
+        await stage.pass_time(61)
+        await services.limiter.block(stage.app, 600)
+
+        await services.housekeeper.keep_house()
+
+        state = await services.states.read_fresh(stage.app)
+        assert (state.status, state.probes) == (ApplicationStatus.QUARANTINE, 1)
+
+
 async def _wait_for_probes(stage: Stage) -> None:
     for _ in range(4):
         await stage.pass_time(3600)
