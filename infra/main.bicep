@@ -90,6 +90,7 @@ var tableNames = [
   'accounts'
   'applications'
   'checkpoint'
+  'audit'
 ]
 
 // One secret for every setting that holds one. The vault allows no underscore in a name.

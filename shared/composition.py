@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.directory.mirror import Mirror
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
+    from shared.provisioning.audit_trail import AuditTrail
     from shared.provisioning.backlog import Backlog
     from shared.provisioning.drift.findings import DriftFindings
     from shared.provisioning.drift.rounds import DriftRounds
@@ -203,6 +204,13 @@ class Services:
         return HeldDeletions(tables=self.tables, guard=self.guard)
 
     @cached_property
+    def audit(self) -> AuditTrail:
+        """Who did what."""
+        from shared.provisioning.audit_trail import AuditTrail
+
+        return AuditTrail(tables=self.tables, clock=self.clock)
+
+    @cached_property
     def retries(self) -> Retries:
         """Another try, when a person asks for it."""
         from shared.provisioning.retries import Retries
@@ -277,7 +285,9 @@ class Services:
             guard=self.guard,
             lists=self.lists,
             backlog=self.backlog,
-            reconfiguration=Reconfiguration(states=self.states, tables=self.tables, mirror=self.mirror, groups=groups),
+            reconfiguration=Reconfiguration(
+                states=self.states, tables=self.tables, mirror=self.mirror, groups=groups, audit=self.audit
+            ),
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,
             assignments=AssignmentPages(
@@ -461,6 +471,7 @@ class Services:
             guard=self.guard,
             backlog=self.backlog,
             wakeups=self.wakeups,
+            audit=self.audit,
             verifier=self.verifier,
             reconciler=self.reconciler,
             clock=self.clock,

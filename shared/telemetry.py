@@ -45,6 +45,7 @@ class Event(StrEnum):
     ACCOUNT_DRIFTED = "account.drifted"
     DRIFT_VERIFIED = "drift.verified"
     BACKLOG_QUEUED = "backlog.queued"
+    OPERATOR_ACTED = "operator.acted"
     SETTING_MISSING = "setting.missing"
     CLOCK_SKEWED = "clock.skewed"
 

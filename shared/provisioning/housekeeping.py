@@ -19,6 +19,7 @@ from shared.provisioning.applications_state import (
     ApplicationStatus,
 )
 from shared.provisioning.attempt import OutcomeKind
+from shared.provisioning.audit_trail import AuditTrail
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.guard import GuardKeeper
@@ -50,6 +51,7 @@ class Housekeeper:
     guard: GuardKeeper
     backlog: Backlog
     wakeups: MemberWakeups
+    audit: AuditTrail
     verifier: Verifier
     reconciler: Reconciler
     clock: Clock
@@ -65,6 +67,7 @@ class Housekeeper:
         queued = await self.backlog.sweep()
         for application in self.applications.enabled:
             await self._trim_log(application.name)
+        await self.audit.trim()
         # Last, because it takes its time.
         await gather_all([self.verifier.verify(application) for application in self.applications.enabled])
         return queued

@@ -12,6 +12,7 @@ from shared.directory.mirror import Mirror
 from shared.provisioning.accounts import ACCOUNTS
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.assignment_pages import stream_name
+from shared.provisioning.audit_trail import DEPLOYMENT, AuditTrail
 from shared.provisioning.group_pages import GroupPages
 from shared.provisioning.pull_run import PullRun
 from shared.storage.tables import Tables
@@ -25,6 +26,7 @@ class Reconfiguration:
     tables: Tables
     mirror: Mirror
     groups: GroupPages
+    audit: AuditTrail
 
     async def apply(self, run: PullRun, reconfigured: Sequence[Application]) -> None:
         """A new or changed application: publish its configuration hash, and look at every account again, paced.
@@ -44,6 +46,7 @@ class Reconfiguration:
             elif application.name not in run.checkpoint.configs and _was_assigned(run, application):
                 await self._raise_known(run, application)
             await self.groups.compare_all(run, application)
+            await self._note(application, run.checkpoint.configs.get(application.name, ""))
             configs = {**run.checkpoint.configs, application.name: application.config_hash}
             run.checkpoint = replace(run.checkpoint, configs=configs)
             if is_settled and application.name not in run.checkpoint.backlog:
@@ -51,6 +54,19 @@ class Reconfiguration:
             telemetry.emit(
                 telemetry.Event.APPLICATION_CONFIGURED, application=application.name, config=application.config_hash
             )
+
+    async def _note(self, application: Application, before: str) -> None:
+        """Record the configuration that came into force; a run that is interrupted behind this records it again."""
+        record = await self.audit.begin(
+            "configure",
+            actor=DEPLOYMENT,
+            address="",
+            via=DEPLOYMENT,
+            application=application.name,
+            config=application.config_hash,
+            detail={"before": before},
+        )
+        await self.audit.conclude(record, "in force")
 
     def forget_departed(self, run: PullRun) -> None:
         """An application that is switched off is new when it comes back."""

@@ -59,6 +59,7 @@ class DurableWrite(StrEnum):
     CRASH_NOTE = "poison: note on the account row what failed"
     RETRY = "operator: begin a new series of attempts"
     RETRY_ENQUEUE = "operator: enqueue an account"
+    AUDIT = "operator: note who does what, before and after"
     APPLICATION_STATE = "application status"
     LIMITER = "26 reserve slots of the vendor's rate"
     LOG = "provisioning log without a save"

@@ -145,7 +145,7 @@ def split_text(name: str, text: str, *, parts: int = 24) -> dict[str, str]:
 class Tables:
     """All tables of the product. One instance per process; safe for concurrent use on one event loop."""
 
-    NAMES = ("directory", "accounts", "applications", "checkpoint")
+    NAMES = ("directory", "accounts", "applications", "checkpoint", "audit")
 
     def __init__(self, service: TableServiceClient, *, prefix: str = "", observer: Observer = unobserved) -> None:
         self._service = service

@@ -57,6 +57,14 @@ SIMULATION_ONLY = {"GRAPH_STATIC_TOKEN"}
 HOST_ONLY = {"FUNCTIONS_WORKER_RUNTIME"}
 
 
+ALWAYS = {
+    "sync_directory": ["timerTrigger"],
+    "housekeeping": ["timerTrigger"],
+    "observe": ["httpTrigger", "http"],
+    "operate": ["httpTrigger", "http"],
+}
+
+
 class ReadingNoted(dict[str, str]):
     """Settings that remember which names were asked for."""
 
@@ -116,15 +124,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return index(path, path.parent)
 
 
-def test_the_functions_are_those_of_the_enabled_applications_and_two_timers(found):
-    assert set(found["functions"]) == {*QUEUES, "sync_directory", "housekeeping"}
+def test_the_functions_are_those_of_the_enabled_applications_and_those_of_every_app(found):
+    assert set(found["functions"]) == {*QUEUES, *ALWAYS}
 
 
 def test_every_function_has_its_trigger_and_nothing_else(found):
     kinds = {name: [binding["type"] for binding in bindings] for name, bindings in found["functions"].items()}
 
-    timers = {"sync_directory": ["timerTrigger"], "housekeeping": ["timerTrigger"]}
-    assert kinds == {name: ["queueTrigger"] for name in QUEUES} | timers
+    assert kinds == {name: ["queueTrigger"] for name in QUEUES} | ALWAYS
 
 
 def test_every_queue_function_listens_on_its_own_queue_of_the_one_storage_account(found):
@@ -155,7 +162,21 @@ def test_a_timer_keeps_no_status_that_would_run_it_late(found):
     assert {binding["useMonitor"] for _, binding in bindings_of(found, "timerTrigger")} == {False}
 
 
-@pytest.mark.parametrize("package", ["msgraph", "azure.identity", "azure.storage", "azure.data", "httpx", "aiohttp"])
+def test_reading_and_acting_have_a_key_each(found):
+    triggers = {
+        name: (binding["route"], [str(method) for method in binding["methods"]], str(binding["authLevel"]).lower())
+        for name, binding in bindings_of(found, "httpTrigger")
+    }
+
+    assert triggers == {
+        "observe": ("{*path}", ["GET"], "function"),
+        "operate": ("{*path}", ["POST"], "function"),
+    }
+
+
+@pytest.mark.parametrize(
+    "package", ["fastapi", "msgraph", "azure.identity", "azure.storage", "azure.data", "httpx", "aiohttp"]
+)
 def test_indexing_does_not_load(found, package):
     assert [name for name in found["modules"] if name == package or name.startswith(f"{package}.")] == []
 
@@ -178,13 +199,13 @@ def test_no_application_still_makes_an_app(tmp_path):
     path = tmp_path / "provisioning.yaml"
     path.write_text("version: 1\napplications: {}\n")
 
-    assert set(index(path, tmp_path)["functions"]) == {"sync_directory", "housekeeping"}
+    assert set(index(path, tmp_path)["functions"]) == set(ALWAYS)
 
 
 def test_the_shipped_files_make_an_app(tmp_path):
     found = index(ROOT / "provisioning.yaml", tmp_path, **sample_values())
 
-    assert set(found["functions"]) == {"sync_directory", "housekeeping"}
+    assert set(found["functions"]) == set(ALWAYS)
 
 
 def test_the_sample_sets_every_setting_that_is_read_and_makes_sense_on_this_machine():

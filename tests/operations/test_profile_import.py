@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from shared.cli.profile_commands import app
 from shared.config.applications import load_applications
 from shared.config.profile import AttributeType, Confidence, Mutability
 from shared.config.profile_files import find_profile, read_profile
-from shared.operations.profile_commands import app
 from shared.operations.profile_import import application_section, read_tutorial_file
 from shared.operations.tutorials import FactKind, TutorialRefused, import_tutorial
 

@@ -83,7 +83,11 @@ async def test_a_worker_that_dies_before_it_tells_leaves_it_to_housekeeping(
         world.clock.advance(30)
         await world.services.housekeeper.keep_house()
 
-    assert of_applications(told) == [("application.quarantined", "Unauthorized")]
+    # Told before the probe that finds the vendor well again.
+    assert of_applications(told) == [
+        ("application.quarantined", "Unauthorized"),
+        ("application.resumed", "after Unauthorized"),
+    ]
 
 
 async def test_the_history_is_kept_newest_first_and_bounded(world: World) -> None:

@@ -21,12 +21,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from shared.cli import application_commands, drift_commands, held_commands, profile_commands, rendering
+from shared.cli.commands import App, CommandRefused, Json, environment, helpful, pick, run, show
+from shared.cli.exit_codes import ExitCode
 from shared.clock import Clock
 from shared.composition import Services
 from shared.config.applications import Applications, load_applications
-from shared.operations import application_commands, drift_commands, held_commands, profile_commands, rendering
-from shared.operations.commands import App, CommandRefused, Json, environment, helpful, pick, run, show
-from shared.operations.exit_codes import ExitCode
 from shared.scim.connections import ScimConnections
 from shared.storage.tables import StorageUnavailable
 

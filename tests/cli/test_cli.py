@@ -15,8 +15,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from shared.operations.cli import app
-from shared.operations.exit_codes import ExitCode
+from shared.cli.__main__ import app
+from shared.cli.exit_codes import ExitCode
 from shared.storage.queues import Message
 from tests.provisioning.meddling import meddle
 from tests.simulation.azurite import Azurite
@@ -446,7 +446,7 @@ def test_the_command_starts_as_a_program(tmp_path: Path) -> None:
     environment = {**os.environ, "PROVISIONING_CONFIG": written(tmp_path, ONE_APPLICATION)}
 
     finished = subprocess.run(
-        [sys.executable, "-m", "shared.operations.cli", "map", "acme", "--file", "-", "--json"],
+        [sys.executable, "-m", "shared.cli.__main__", "map", "acme", "--file", "-", "--json"],
         cwd=ROOT,
         env=environment,
         input=json.dumps(PERSON),

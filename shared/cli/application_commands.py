@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from shared.cli import rendering
+from shared.cli.commands import App, CommandRefused, Json, helpful, pick, run, show
+from shared.cli.exit_codes import ExitCode
 from shared.composition import Services
-from shared.operations import rendering
 from shared.operations.account_story import find_source
-from shared.operations.commands import App, CommandRefused, Json, helpful, pick, run, show
-from shared.operations.exit_codes import ExitCode
 from shared.operations.failure_report import list_failures
 
 __all__ = ["register"]

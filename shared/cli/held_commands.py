@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from shared.cli import rendering
+from shared.cli.commands import App, CommandRefused, Json, helpful, pick, run, show
+from shared.cli.exit_codes import ExitCode
 from shared.composition import Services
 from shared.config.applications import Application
-from shared.operations import rendering
-from shared.operations.commands import App, CommandRefused, Json, helpful, pick, run, show
-from shared.operations.exit_codes import ExitCode
 from shared.operations.held_report import report_held
 from shared.provisioning.accounts import is_number
 from shared.provisioning.held_deletions import HeldDeletions, ListChanged

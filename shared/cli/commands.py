@@ -10,12 +10,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from shared.cli import rendering
+from shared.cli.exit_codes import ExitCode
+from shared.cli.local_settings import read_local_settings
 from shared.composition import Services, load_services
 from shared.config.applications import Application, Applications, ConfigurationError
 from shared.config.settings import SettingsError
-from shared.operations import rendering
-from shared.operations.exit_codes import ExitCode
-from shared.operations.local_settings import read_local_settings
 from shared.storage.limiter import RateLimited
 from shared.storage.tables import StorageUnavailable
 

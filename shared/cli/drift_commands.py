@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
+from shared.cli import rendering
+from shared.cli.commands import App, Json, helpful, pick, run, show
+from shared.cli.exit_codes import ExitCode
 from shared.composition import Services
-from shared.operations import rendering
-from shared.operations.commands import App, Json, helpful, pick, run, show
 from shared.operations.drift_report import report_drift
-from shared.operations.exit_codes import ExitCode
 
 __all__ = ["app"]
 
