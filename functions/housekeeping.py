@@ -1,4 +1,4 @@
-"""Timer: guard release, probes, sweep, log trim."""
+"""Timer: guard release, probes, sweep, log trim, notices."""
 
 import azure.functions as func
 

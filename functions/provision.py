@@ -29,4 +29,5 @@ def _register(functions: func.Blueprint, services: Services, app: str, *, first:
             # Sending it again changes nothing, and it names nobody whose row could say so.
             emit(Event.MESSAGE_REFUSED, queue=queue_name(app, first=first), reason=str(refused))
             return
-        await services.reconciler.provision(wanted, first=first)
+        outcome = await services.reconciler.provision(wanted, first=first)
+        await services.notifier.heed(wanted.app, outcome)

@@ -1,4 +1,4 @@
-"""Timer: pull what changed in the directory."""
+"""Timer: pull what changed in the directory, then tell people what happened."""
 
 import azure.functions as func
 
@@ -14,5 +14,6 @@ def blueprint(services: Services) -> func.Blueprint:
     async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
         await services.ensure_storage()
         await services.puller.pull(trace=context.trace_context.trace_parent or "")
+        await services.notifier.tell_news()
 
     return functions

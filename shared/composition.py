@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from shared.provisioning.matching import Matcher
     from shared.provisioning.member_wakeups import MemberWakeups
     from shared.provisioning.memberships import Memberships
+    from shared.provisioning.notices.notifier import Notifier
+    from shared.provisioning.notices.webhook import Webhooks
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
     from shared.provisioning.raise_lists import RaiseLists
@@ -96,6 +98,8 @@ class Services:
         """Close every connection. For commands and tests; a function app is ended by its host."""
         if "connections" in self.__dict__:
             await self.connections.aclose()
+        if "webhooks" in self.__dict__:
+            await self.webhooks.aclose()
         for name in ("tables", "queues", "graph"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
@@ -474,7 +478,44 @@ class Services:
             audit=self.audit,
             verifier=self.verifier,
             reconciler=self.reconciler,
+            notifier=self.notifier,
             clock=self.clock,
+        )
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """The applications' webhooks."""
+        from shared.provisioning.notices.webhook import Webhooks
+
+        return Webhooks(secret=self.settings.secret, now=self.clock.now, link_of=self._link_of)
+
+    def _link_of(self, app: str) -> str:
+        """Where a person looks at an application; empty where the platform does not say what this app is called."""
+        host = self.settings.environment.get("WEBSITE_HOSTNAME", "")
+        return f"https://{host}/api/dashboard#/applications/{app}" if host and ":" not in host else ""
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Who tells people."""
+        from shared.provisioning.checkpoint import Checkpoints
+        from shared.provisioning.notices.notifier import Notifier
+        from shared.provisioning.notices.stuck_accounts import StuckAccounts
+        from shared.provisioning.notices.told_rows import ToldRows
+
+        return Notifier(
+            applications=self.applications,
+            states=self.states,
+            held_deletions=self.held_deletions,
+            stuck=StuckAccounts(
+                tables=self.tables,
+                lists=self.lists,
+                checkpoints=Checkpoints(self.tables),
+                held_deletions=self.held_deletions,
+            ),
+            rows=ToldRows(self.tables),
+            webhooks=self.webhooks,
+            clock=self.clock,
+            new_id=new_id,
         )
 
     @cached_property

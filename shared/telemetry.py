@@ -46,6 +46,12 @@ class Event(StrEnum):
     DRIFT_VERIFIED = "drift.verified"
     BACKLOG_QUEUED = "backlog.queued"
     OPERATOR_ACTED = "operator.acted"
+    CREDENTIAL_EXPIRING = "credential.expiring"
+    CREDENTIAL_EXPIRED = "credential.expired"
+    DIGEST_STUCK = "digest.stuck"
+    NOTICE_DELIVERED = "notice.delivered"
+    NOTICE_FAILED = "notice.failed"
+    NOTICE_OVERDUE = "notice.overdue"
     SETTING_MISSING = "setting.missing"
     CLOCK_SKEWED = "clock.skewed"
 
@@ -57,6 +63,8 @@ _ERRORS = frozenset(
         Event.DELETIONS_HELD,
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,
+        Event.CREDENTIAL_EXPIRED,
+        Event.NOTICE_OVERDUE,
         Event.SETTING_MISSING,
         Event.CLOCK_SKEWED,
     }
@@ -74,9 +82,12 @@ _WARNINGS = frozenset(
         Event.ACCOUNT_DRIFTED,
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
+        Event.CREDENTIAL_EXPIRING,
+        Event.DIGEST_STUCK,
+        Event.NOTICE_FAILED,
     }
 )
-"""Will be tried again by itself."""
+"""Will be tried again by itself, or can wait until tomorrow."""
 
 _DEBUG = frozenset({Event.ACCOUNT_SKIPPED})
 """Decided to do nothing."""

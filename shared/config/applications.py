@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,7 +112,23 @@ class Application:
     @property
     def setting_names(self) -> tuple[tuple[str, str], ...]:
         """Key in the file and name of every setting this application needs."""
-        return (*_auth_settings(self.auth), *([("notify.webhook", self.notify.webhook)] if self.notify.webhook else []))
+        return (*self.credential_settings, *self.notify_settings)
+
+    @property
+    def credential_settings(self) -> tuple[tuple[str, str], ...]:
+        """Those without which nothing can be sent to the vendor."""
+        return _auth_settings(self.auth)
+
+    @property
+    def notify_settings(self) -> tuple[tuple[str, str], ...]:
+        """Those without which nobody is told; the vendor is written to all the same."""
+        webhook, secret = self.notify.webhook, self.notify.signing_setting
+        return (("notify.webhook", webhook), ("notify.secret", secret)) if webhook and secret else ()
+
+    @property
+    def expires_on(self) -> date | None:
+        """The last day of the credential; None: nobody said."""
+        return date.fromisoformat(self.auth.expires_on) if self.auth.expires_on else None
 
 
 class Applications(Mapping[str, Application]):

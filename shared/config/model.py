@@ -1,6 +1,7 @@
 """The base of everything read from a configuration file: frozen, and unknown keys are errors."""
 
 import os
+from datetime import date
 from typing import Annotated, Final
 
 # pydantic would look through every installed package for plugins of its own, with every cold start. There are none.
@@ -30,6 +31,17 @@ def _is_no_secret(name: str) -> str:
         raise ValueError("the name of a setting; this looks like the secret itself")
     return name
 
+
+def _is_a_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a day that exists, YYYY-MM-DD") from None
+    return text
+
+
+Day = Annotated[str, StringConstraints(pattern=DAY_PATTERN), AfterValidator(_is_a_day)]
+"""A day: `2027-01-31`."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A text that is not empty."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
-from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_PATTERN, ConfigurationModel, SettingName, Text
+from shared.config.model import DURATION_PATTERN, GUID_PATTERN, ConfigurationModel, Day, SettingName, Text
 from shared.config.profile import MatchingAttribute, Protocol, RoleRules, TargetAttribute
 
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -99,8 +99,8 @@ class BearerAuth(ConfigurationModel):
     token: SettingName
     secondary_token: SettingName | None = None
     """Tried when the first is refused, so that a token can be rotated without a gap."""
-    expires_on: str | None = Field(default=None, pattern=DAY_PATTERN)
-    """The day the token ends, YYYY-MM-DD; a warning comes 30 days ahead."""
+    expires_on: Day | None = None
+    """The last day of the token, YYYY-MM-DD; people are told 30, 14, 7, 3 and 1 days ahead, then daily."""
 
 
 class ApiKeyAuth(ConfigurationModel):
@@ -110,6 +110,8 @@ class ApiKeyAuth(ConfigurationModel):
     key: SettingName
     header: str | None = None
     """Default: the profile's."""
+    expires_on: Day | None = None
+    """The last day of the key, YYYY-MM-DD; people are told 30, 14, 7, 3 and 1 days ahead, then daily."""
 
 
 class BasicAuth(ConfigurationModel):
@@ -118,6 +120,8 @@ class BasicAuth(ConfigurationModel):
     type: Literal["basic"]
     username: SettingName
     password: SettingName
+    expires_on: Day | None = None
+    """The last day of the password, YYYY-MM-DD; people are told 30, 14, 7, 3 and 1 days ahead, then daily."""
 
 
 class ClientCredentialsAuth(ConfigurationModel):
@@ -130,6 +134,8 @@ class ClientCredentialsAuth(ConfigurationModel):
     """Default: the profile's template."""
     scopes: tuple[str, ...] = ()
     client_authentication: Literal["basic", "body"] | None = None
+    expires_on: Day | None = None
+    """The last day of the client secret, YYYY-MM-DD; people are told 30, 14, 7, 3 and 1 days ahead, then daily."""
 
 
 Auth = Annotated[BearerAuth | ApiKeyAuth | BasicAuth | ClientCredentialsAuth, Field(discriminator="type")]
@@ -182,10 +188,26 @@ class Drift(ConfigurationModel):
 
 
 class Notify(ConfigurationModel):
-    """Who is told about quarantine and held deletions."""
+    """Who is told about quarantine, pause, held deletions, credentials that end, and what is stuck."""
 
     webhook: SettingName | None = None
     """The name of the setting that holds the URL."""
+    secret: SettingName | None = None
+    """The name of the setting that holds the key by which the receiver knows that a request is ours. Default: the
+    webhook's name with _SECRET in place of _URL, or behind it. Nothing is sent unsigned."""
+
+    @property
+    def signing_setting(self) -> str | None:
+        """The name of the setting of the key; None: there is no webhook."""
+        return self.webhook and (self.secret or f"{self.webhook.removesuffix('_URL')}_SECRET")
+
+    @model_validator(mode="after")
+    def _has_a_secret_of_its_own(self) -> Self:
+        if self.secret is not None and self.webhook is None:
+            raise ValueError("webhook: the name of the setting that holds the URL; a secret alone tells nobody")
+        if self.webhook is not None and self.signing_setting == self.webhook:
+            raise ValueError("secret: the name of another setting than the webhook's; one holds the URL, one the key")
+        return self
 
 
 class RateLimitEntry(ConfigurationModel):
@@ -315,7 +337,7 @@ class ApplicationEntry(ConfigurationModel):
     drift: Drift = Drift.model_construct()
     """Whether changes made at the vendor are looked for."""
     notify: Notify = Notify.model_construct()
-    """Who is told about quarantine and held deletions."""
+    """Who is told about quarantine, pause, held deletions, credentials that end, and what is stuck."""
 
     @field_validator("drift")
     @classmethod

@@ -57,6 +57,26 @@ def checked_url(url: str, *, key: str) -> str:
     return url.rstrip("/")
 
 
+def checked_webhook_url(url: str, *, key: str) -> str:
+    """The URL as it is. Raises `AddressError` unless it is https, or http to loopback.
+
+    Unlike an endpoint's it may have a query: chat services keep their token there. No text repeats any of it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise AddressError(key, "a URL such as https://host/path") from None
+    sendable = url.isascii() and url.isprintable() and " " not in url
+    if not host or parts.scheme not in {"https", "http"} or not sendable:
+        raise AddressError(key, "a URL such as https://host/path")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise AddressError(key, "https; plain http is for loopback only")
+    if parts.username is not None or parts.password is not None:
+        raise AddressError(key, "a URL without a user name or password")
+    return url
+
+
 def fill_settings(text: str, environment: Mapping[str, str], *, key: str) -> str:
     """The text with each `${NAME}` replaced by that setting. Raises `AddressError` naming an absent one."""
 

@@ -23,7 +23,8 @@ class ConfigurationReport:
     problems: tuple[str, ...]
     """The app does not start with one of these."""
     missing: tuple[str, ...]
-    """The app starts, and quarantines the application that needs the setting."""
+    """The app starts, and quarantines the application that needs the setting; without those of `notify` nobody is
+    told."""
 
     @property
     def is_good(self) -> bool:

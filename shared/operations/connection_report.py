@@ -28,7 +28,7 @@ class ConnectionReport:
     application: str
     address: str
     settings: Mapping[str, bool]
-    """Name of every setting the application needs -> whether it has a value."""
+    """Name of every setting its credentials need -> whether it has a value."""
     ok: bool
     answer: str
     """The kind of answer, and the vendor's status and words; never a credential."""
@@ -40,8 +40,10 @@ async def check_connection(
     application: Application, client: ScimClient | None, *, environment: Mapping[str, str]
 ) -> ConnectionReport:
     """Ask the vendor for a user that does not exist; with a setting missing, or without a client, ask nothing."""
-    settings = {setting: bool(environment.get(setting)) for _, setting in application.setting_names}
-    missing = [str(entry) for entry in missing_settings({application.name: application}, environment)]
+    needed = application.credential_settings
+    settings = {setting: bool(environment.get(setting)) for _, setting in needed}
+    absent = missing_settings({application.name: application}, environment)
+    missing = [str(entry) for entry in absent if (entry.key, entry.setting) in needed]
     if not application.enabled or client is None:
         return _report(application, settings, answer="not asked", advice="Set enabled: true to connect it.")
     if missing:

@@ -1,4 +1,4 @@
-"""What runs by the clock and not by an event: the guard's release, probes, sweep, log trim, drift verification."""
+"""What runs by the clock and not by an event: guard, probes, sweep, log trim, notices, drift verification."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from shared.provisioning.backlog import Backlog
 from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
+from shared.provisioning.notices.notifier import Notifier
 from shared.provisioning.provisioning_log import LOG_PREFIX
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
@@ -54,10 +55,11 @@ class Housekeeper:
     audit: AuditTrail
     verifier: Verifier
     reconciler: Reconciler
+    notifier: Notifier
     clock: Clock
 
     async def keep_house(self) -> Mapping[str, int]:
-        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log, verify."""
+        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log, tell, verify."""
         for application in self.applications.enabled:
             await self.guard.release(application)
             await self.states.announce(application.name)
@@ -68,6 +70,7 @@ class Housekeeper:
         for application in self.applications.enabled:
             await self._trim_log(application.name)
         await self.audit.trim()
+        await self.notifier.tell_everything()
         # Last, because it takes its time.
         await gather_all([self.verifier.verify(application) for application in self.applications.enabled])
         return queued

@@ -51,9 +51,12 @@ class RaiseLists:
         ]
         await self._tables.commit_all(DurableWrite.RAISE_LIST, ACCOUNTS, app, rows)
 
-    async def count(self, app: str) -> int:
-        """How many accounts are on lists; one that is on two is counted twice."""
-        pages = self._tables.query(ACCOUNTS, app, first=RAISE_PREFIX, before=_BEFORE, select=("count",))
+    async def count(self, app: str, *, up_to: str | None = None) -> int:
+        """How many accounts are on lists (of numbers up to the given one); one that is on two is counted twice."""
+        if up_to == "":
+            return 0
+        before = _BEFORE if up_to is None else f"{RAISE_PREFIX}{up_to};"
+        pages = self._tables.query(ACCOUNTS, app, first=RAISE_PREFIX, before=before, select=("count",))
         return sum([int(row.values.get("count", 0)) async for page in pages for row in page])
 
     async def take_up(self, app: str, most: int, *, now: datetime) -> AsyncIterator[list[str]]:

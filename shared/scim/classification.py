@@ -72,7 +72,7 @@ def classify(exchange: Exchange, *, now: datetime, rules: RefusalRules, sent_val
     return Answer(
         kind=kind,
         status=status,
-        retry_after_s=_retry_after(exchange.headers.get("retry-after", "") or error.retry_after, now=now),
+        retry_after_s=read_retry_after(exchange.headers.get("retry-after", "") or error.retry_after, now=now),
         error_code=code,
         scim_type=error.scim_type,
         detail=_detail_of(exchange, error=error, sent_values=sent_values),
@@ -270,7 +270,7 @@ def _detail_of(exchange: Exchange, *, error: ErrorBody, sent_values: Collection[
     return redacted(error.text, sent_values)
 
 
-def _retry_after(text: str, *, now: datetime) -> float | None:
+def read_retry_after(text: str, *, now: datetime) -> float | None:
     """Seconds from a Retry-After (RFC 9110 10.2.3), at most a day; None when absent or unreadable."""
     text = text.strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):

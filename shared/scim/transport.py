@@ -99,18 +99,19 @@ async def exchange(
     *,
     timeout_s: float,
     departs: Callable[[], Awaitable[None]] | None = None,
+    longest_body: int = LONGEST_BODY,
 ) -> Exchange:
     """Sends the request once and answers with what came back within `timeout_s` seconds; the network raises nothing.
 
     `departs` returns when the first byte may leave. What it raises is raised here, but for an OSError, which would be
-    taken for the network's; nothing was sent.
+    taken for the network's; nothing was sent. A body beyond `longest_body` bytes is not read to its end.
     """
     progress = _Progress(departs)
     received = _Received()
     interruption: Interruption | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            await _receive(http, _prepared(request, progress, timeout_s=timeout_s), received)
+            await _receive(http, _prepared(request, progress, timeout_s=timeout_s), received, longest_body)
     except _NEVER_SENT:
         interruption = Interruption.NOT_SENT
     except (httpx.TimeoutException, TimeoutError):
@@ -153,7 +154,7 @@ def _prepared(request: HttpRequest, progress: _Progress, *, timeout_s: float) ->
     )
 
 
-async def _receive(http: httpx.AsyncClient, request: httpx.Request, received: _Received) -> None:
+async def _receive(http: httpx.AsyncClient, request: httpx.Request, received: _Received, longest_body: int) -> None:
     response = await http.send(request, stream=True, auth=None, follow_redirects=False)
     try:
         received.status = response.status_code
@@ -162,12 +163,12 @@ async def _receive(http: httpx.AsyncClient, request: httpx.Request, received: _R
         length = 0
         async for chunk in response.aiter_raw():
             length += len(chunk)
-            if length > LONGEST_BODY:
+            if length > longest_body:
                 return
             chunks.append(chunk)
         body = b"".join(chunks)
         if body and received.headers.get("content-encoding", "identity").lower() != "identity":
-            received.body = inflate(body, limit=LONGEST_BODY)
+            received.body = inflate(body, limit=longest_body)
         else:
             received.body = body
     finally:
