@@ -505,12 +505,9 @@ class Services:
         return Notifier(
             applications=self.applications,
             states=self.states,
-            held_deletions=self.held_deletions,
+            guard=self.guard,
             stuck=StuckAccounts(
-                tables=self.tables,
-                lists=self.lists,
-                checkpoints=Checkpoints(self.tables),
-                held_deletions=self.held_deletions,
+                tables=self.tables, lists=self.lists, checkpoints=Checkpoints(self.tables), guard=self.guard
             ),
             rows=ToldRows(self.tables),
             webhooks=self.webhooks,

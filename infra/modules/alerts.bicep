@@ -104,7 +104,7 @@ var rules = [
   {
     name: 'setting-missing'
     title: 'A secret is missing'
-    description: 'An enabled application names a setting that is absent. It is quarantined; the others are not touched.'
+    description: 'An enabled application names a setting that is absent. Without a credential it is quarantined, without one of notify nobody is told; other applications are not touched.'
     severity: 1
     query: loadTextContent('../queries/setting-missing.kql')
     measure: 'missing'
@@ -113,6 +113,45 @@ var rules = [
     threshold: 0
     window: 'PT15M'
     frequency: 'PT5M'
+  }
+  {
+    name: 'credential-expiring'
+    title: 'A credential ends soon, or has ended'
+    description: 'Renew it at the vendor, put it into the vault, and change expires_on. Told 30, 14, 7, 3 and 1 days ahead and on the day, then daily.'
+    severity: 1
+    query: loadTextContent('../queries/credential-expiring.kql')
+    measure: 'told'
+    dimensions: ['application', 'expires_on']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'digest-stuck'
+    title: 'Something is stuck'
+    description: 'Once a day: accounts in escrow, given up, poisoned, held, or waiting for more than an hour; applications stopped for more than a day. The event counts them by reason.'
+    severity: 2
+    query: loadTextContent('../queries/digest-stuck.kql')
+    measure: 'digests'
+    dimensions: ['application']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT15M'
+  }
+  {
+    name: 'notices-overdue'
+    title: 'A webhook takes nothing'
+    description: 'Notices of an application were not taken for more than an hour. They wait in their order and are tried again at least every six hours; provisioning goes on. The problem says what to mend.'
+    severity: 2
+    query: loadTextContent('../queries/notices-overdue.kql')
+    measure: 'failures'
+    dimensions: ['application', 'problem']
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT1H'
+    frequency: 'PT15M'
   }
   {
     name: 'clock-skewed'

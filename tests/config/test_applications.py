@@ -1,11 +1,13 @@
 """provisioning.yaml with the profiles: what is put together, and every refusal with its line."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from shared.config.applications import load_applications, missing_settings
 from shared.config.errors import ConfigurationError
+from shared.config.urls import AddressError, checked_webhook_url
 
 FUZE = """
   fuze:
@@ -126,6 +128,7 @@ def test_missing_settings_are_named_for_enabled_applications_only(tmp_path):
         ("purecloud", "auth.client_id", "PURECLOUD_CLIENT_ID"),
         ("purecloud", "auth.client_secret", "PURECLOUD_CLIENT_SECRET"),
         ("acme", "notify.webhook", "ACME_WEBHOOK_URL"),
+        ("acme", "notify.secret", "ACME_WEBHOOK_SECRET"),
     ]
 
 
@@ -465,6 +468,21 @@ applications:
         pytest.param(
             BASE + "    notify: {webhook: https://hook}\n", "webhook: the name of a setting", id="a literal URL"
         ),
+        pytest.param(
+            BASE + "    notify: {secret: HOOK_SECRET}\n",
+            "notify: webhook: the name of the setting",
+            id="a secret alone",
+        ),
+        pytest.param(
+            BASE + "    notify: {webhook: HOOK_URL, secret: HOOK_URL}\n",
+            "notify: secret: the name of another setting",
+            id="one setting for both",
+        ),
+        pytest.param(
+            BASE.replace("token: APP_TOKEN", "token: APP_TOKEN, expires_on: 2027-02-30"),
+            "expires_on: a day that exists",
+            id="no such day",
+        ),
     ],
 )
 def test_a_mistake_is_refused_with_file_line_key_and_what_was_expected(tmp_path, text, expected):
@@ -510,3 +528,84 @@ def test_one_unknown_default_is_one_mistake_however_many_applications(tmp_path):
     text = "version: 1\ndefaults: {scop: all}\napplications:" + FUZE + BASE.partition("applications:")[2]
 
     assert [problem.key for problem in refusals(tmp_path, text)] == ["defaults.scop"]
+
+
+@pytest.mark.parametrize(
+    ("written", "settings"),
+    [
+        pytest.param(
+            "{webhook: HOOK_URL}", ("HOOK_URL", "HOOK_SECRET"), id="the key's name follows from the address's"
+        ),
+        pytest.param("{webhook: TEAMS}", ("TEAMS", "TEAMS_SECRET"), id="also without _URL at its end"),
+        pytest.param("{webhook: HOOK_URL, secret: HOOK_KEY}", ("HOOK_URL", "HOOK_KEY"), id="or is given"),
+        pytest.param("{}", (), id="nobody is told"),
+    ],
+)
+def test_a_webhook_has_two_settings_because_nothing_is_sent_unsigned(tmp_path, written, settings):
+    told = application(tmp_path, f"{SCIM}\n    notify: {written}")
+
+    assert tuple(setting for _, setting in told.notify_settings) == settings
+    assert set(told.notify_settings) <= set(told.setting_names)
+    assert not set(told.notify_settings) & set(told.credential_settings)
+
+
+def test_who_is_told_can_be_a_default_of_which_an_application_replaces_a_key(tmp_path):
+    text = "version: 1\ndefaults:\n  notify: {webhook: TEAM_URL, secret: TEAM_KEY}\napplications:" + FUZE
+
+    same = load(tmp_path, text)["fuze"]
+    other = load(tmp_path, text + "    notify: {webhook: FUZE_URL}\n")["fuze"]
+
+    assert [setting for _, setting in same.notify_settings] == ["TEAM_URL", "TEAM_KEY"]
+    assert [setting for _, setting in other.notify_settings] == ["FUZE_URL", "TEAM_KEY"]
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        "{type: bearer, token: A_TOKEN, expires_on: 2027-01-31}",
+        "{type: api_key, key: A_KEY, header: X-Key, expires_on: '2027-01-31'}",
+        "{type: basic, username: A_NAME, password: A_PASSWORD, expires_on: 2027-01-31}",
+        "{type: oauth2_client_credentials, client_id: A_ID, client_secret: A_SECRET, "
+        "token_url: https://a.example/token, expires_on: 2027-01-31}",
+    ],
+)
+def test_every_secret_can_have_a_last_day(tmp_path, auth):
+    text = BASE.replace("region: mypurecloud.ie", SCIM).replace("purecloud", "scim")
+
+    assert load(tmp_path, text.replace("{type: bearer, token: APP_TOKEN}", auth))["app"].expires_on == date(2027, 1, 31)
+    assert load(tmp_path, text)["app"].expires_on is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/services/T0/B0/x",
+        "https://prod.example:443/workflows/1/run?api-version=1&sig=a%2Fb",
+        "http://127.0.0.1:8080/hook",
+    ],
+)
+def test_a_webhooks_address_may_have_a_query(url):
+    assert checked_webhook_url(url, key="HOOK_URL") == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example/t0ken",
+        "http://127.0.0.1.hooks.example/t0ken",
+        "https://user:t0ken@hooks.example/",
+        "https:///t0ken",
+        "ftp://hooks.example/t0ken",
+        "https://hooks.example/t0ken x",
+        "https://hooks.example/t0ken\r\nHost: other",
+        "https://[t0ken",
+        "https://hooks.example:port/t0ken",
+        "t0ken",
+    ],
+)
+def test_an_unusable_address_of_a_webhook_is_refused_without_repeating_it(url):
+    with pytest.raises(AddressError) as refused:
+        checked_webhook_url(url, key="HOOK_URL")
+
+    assert "t0ken" not in f"{refused.value} {refused.value.key}"
+    assert refused.value.key == "HOOK_URL"

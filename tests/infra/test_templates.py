@@ -87,7 +87,7 @@ def test_an_enabled_application_without_queues_is_found(tmp_path: Path):
 
 
 def test_every_query_is_read():
-    assert len(alert_queries()) == 9
+    assert len(alert_queries()) == 12
     assert len(workbook_queries()) == 9
     assert [found for query in workbook_queries() for found in check_query(query)] == []
 

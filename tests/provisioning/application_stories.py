@@ -149,6 +149,24 @@ async def rejected_then_approved_after_a_change(stage: Stage) -> None:
     await _answer_until_heard(stage, "")
 
 
+async def nobody_takes_the_notice(stage: Stage) -> None:
+    """The receiver of notices is dead: everything else goes on, and a day later the digest meets the same."""
+    mover = await stage.provisioned()
+    stage.begin()
+    stage.acme.faults.add("error", status=401, times=None)
+    stage.tenant.update(mover, jobTitle="Astronaut")
+    await stage.sync()
+    await stage.deliver()
+    await stage.attempt(stage.world.services.notifier.tell_news)
+    for _ in range(3):
+        await stage.pass_time(9 * 3600)
+        await stage.keep_house()
+    stage.acme.faults.clear()
+
+
+DEAD_RECEIVER = Scenery(
+    more="notify: {webhook: HOOK_URL}", environment={"HOOK_URL": "http://127.0.0.1:9/", "HOOK_SECRET": "open sesame"}
+)
 SMALL_GUARD = Scenery(guard="{max_count: 1, max_percent: 100, min_population: 0}")
 
 APPLICATION_STORIES: dict[str, tuple[Story, Scenery]] = {
@@ -157,6 +175,7 @@ APPLICATION_STORIES: dict[str, tuple[Story, Scenery]] = {
     "quarantined while somebody joins": (quarantined_while_somebody_joins, Scenery()),
     "paused for a while": (paused_for_a_while, Scenery()),
     "assignments unreadable for a while": (assignments_unreadable_for_a_while, Scenery()),
+    "nobody takes the notice": (nobody_takes_the_notice, DEAD_RECEIVER),
     "released together": (released_together, Scenery()),
     "approved while one more leaves": (approved_while_one_more_leaves, SMALL_GUARD),
     "rejected, approved after a change": (rejected_then_approved_after_a_change, SMALL_GUARD),

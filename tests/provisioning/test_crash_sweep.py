@@ -2,7 +2,8 @@
 
 First a story runs with a witness that lists its durable writes; then it runs again once for each of them, with other
 people, and is killed there. The message that was being handled comes back, the timer runs again after the lease.
-How many partitions a page of the mirror has depends on the people's ids, so its last writes may not happen every time.
+How many partitions a page of the mirror has depends on the people's ids, and a digest on the time of day, so these
+writes may not happen every time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EXCLUDED = {}
 
+NOT_EVERY_TIME = frozenset(
+    {DurableWrite.MIRROR, DurableWrite.NOTICE_DUE, DurableWrite.NOTICE_TOLD, DurableWrite.NOTICE_DIGEST}
+)
+"""Writes that depend on people's ids or on the time of day, so that a story may come to its end without them."""
+
 
 def witness_of(stage: Stage) -> Witness:
     """A witness that sees whether something outside happened between two writes."""
@@ -42,7 +48,7 @@ async def test_a_crash_at_any_durable_write_ends_as_if_there_had_been_none(name:
             stage.redelivery_s = 600.0 * (at % 2)
             killer = Killer(point)
             wrong[str(point)] = await run(stage, story, killer)
-            if not killer.dead and point.write is not DurableWrite.MIRROR:
+            if not killer.dead and point.write not in NOT_EVERY_TIME:
                 wrong[str(point)].append("the point was not reached")
             if wrong[str(point)]:
                 break

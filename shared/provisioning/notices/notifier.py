@@ -20,7 +20,7 @@ from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Outcome, OutcomeKind
-from shared.provisioning.held_deletions import HeldDeletions
+from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.notices.due import Facts, HeldList, find_due
 from shared.provisioning.notices.notice import LOGGED, Notice, NoticeType, make_notice
 from shared.provisioning.notices.stuck_accounts import StuckAccounts
@@ -40,7 +40,7 @@ class Notifier:
 
     applications: Applications
     states: ApplicationStates
-    held_deletions: HeldDeletions
+    guard: GuardKeeper
     stuck: StuckAccounts
     rows: ToldRows
     webhooks: Webhooks
@@ -135,10 +135,8 @@ class Notifier:
         )
 
     async def _held(self, application: Application) -> HeldList | None:
-        held = await self.held_deletions.read(application)
-        if not held.accounts:
-            return None
-        return HeldList(list_number=held.list_number, lowest=held.accounts[0].staged, count=len(held.accounts))
+        numbers = [account.staged for account in await self.guard.read_asked(application)]
+        return HeldList(list_number=max(numbers), lowest=min(numbers), count=len(numbers)) if numbers else None
 
     async def _digest(self, application: Application) -> None:
         """Once a day: note the last number, an hour later count what is stuck, and note the digest to be told."""

@@ -10,7 +10,7 @@ from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import ResourceKind
 from shared.provisioning.applications_state import ApplicationState
 from shared.provisioning.checkpoint import Checkpoints
-from shared.provisioning.held_deletions import HeldDeletions
+from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.notices.stuck import Stuck, StuckKind, count_stuck, judge_stuck
 from shared.provisioning.raise_lists import RaiseLists
 from shared.storage.tables import Tables
@@ -36,7 +36,7 @@ class StuckAccounts:
     tables: Tables
     lists: RaiseLists
     checkpoints: Checkpoints
-    held_deletions: HeldDeletions
+    guard: GuardKeeper
 
     async def last_number(self) -> str:
         """The last number that was raised by now; empty before the first. Raises StorageUnavailable."""
@@ -50,7 +50,7 @@ class StuckAccounts:
         app = application.name
         # Before the rows, so that an account that is taken up meanwhile is counted twice rather than not at all.
         listed = await self.lists.count(app, up_to=before)
-        held = len((await self.held_deletions.read(application)).accounts)
+        held = len(await self.guard.read_asked(application))
         judged: list[tuple[StuckKind, str]] = [(StuckKind.PENDING, "")] * listed
         for kind in ResourceKind:
             restless = "pending eq true or state eq 'escrowed'"
