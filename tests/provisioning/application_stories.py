@@ -67,8 +67,7 @@ async def paused_for_a_while(stage: Stage) -> None:
     """A person stops the application, and starts it again: nothing is lost, and nothing is sent meanwhile."""
     mover = await stage.provisioned()
     stage.begin()
-    while not (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
-        await stage.attempt(lambda: stage.world.services.states.pause(stage.app, "maintenance"))
+    await _pause_until_it_is(stage)
     requests = len(stage.acme.journal)
     stage.tenant.disable(mover)
     stage.hire()
@@ -76,8 +75,7 @@ async def paused_for_a_while(stage: Stage) -> None:
     await stage.deliver()
     await stage.keep_house()
     assert len(stage.acme.journal) == requests
-    while (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
-        await stage.attempt(lambda: stage.world.services.states.resume(stage.app))
+    await _resume_until_it_goes_on(stage)
 
 
 async def assignments_unreadable_for_a_while(stage: Stage) -> None:
@@ -153,15 +151,24 @@ async def nobody_takes_the_notice(stage: Stage) -> None:
     """The receiver of notices is dead: everything else goes on, and a day later the digest meets the same."""
     mover = await stage.provisioned()
     stage.begin()
-    stage.acme.faults.add("error", status=401, times=None)
+    await _pause_until_it_is(stage)
     stage.tenant.update(mover, jobTitle="Astronaut")
     await stage.sync()
-    await stage.deliver()
     await stage.attempt(stage.world.services.notifier.tell_news)
     for _ in range(3):
         await stage.pass_time(9 * 3600)
         await stage.keep_house()
-    stage.acme.faults.clear()
+    await _resume_until_it_goes_on(stage)
+
+
+async def _pause_until_it_is(stage: Stage) -> None:
+    while not (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
+        await stage.attempt(lambda: stage.world.services.states.pause(stage.app, "maintenance"))
+
+
+async def _resume_until_it_goes_on(stage: Stage) -> None:
+    while (await stage.world.services.states.read_fresh(stage.app)).is_stopped:
+        await stage.attempt(lambda: stage.world.services.states.resume(stage.app))
 
 
 DEAD_RECEIVER = Scenery(
