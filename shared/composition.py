@@ -492,7 +492,7 @@ class Services:
     def _link_of(self, app: str) -> str:
         """Where a person looks at an application; empty where the platform does not say what this app is called."""
         host = self.settings.environment.get("WEBSITE_HOSTNAME", "")
-        return f"https://{host}/api/dashboard#/applications/{app}" if host and ":" not in host else ""
+        return f"https://{host}/api/dashboard/#/applications/{app}" if host and ":" not in host else ""
 
     @cached_property
     def notifier(self) -> Notifier:

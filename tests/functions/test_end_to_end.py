@@ -9,6 +9,7 @@ import pytest
 from shared.provisioning.accounts import AccountState, ResourceKind
 from shared.provisioning.attempt import OwnCode
 from tests.functions.deployment import Deployment, eventually, open_deployment
+from tests.simulation.receiver import SECRET, receiving
 from tests.simulation.vendors import VendorSimulator
 from tests.simulation.vendors.journal import Finding
 
@@ -273,3 +274,24 @@ async def raised_message(deployment: Deployment, user_id: str) -> str:
         partition="acme",
     )
     return json.dumps({"v": 1, "app": "acme", "kind": "user", "id": user_id})
+
+
+async def test_people_are_told_of_a_quarantine_by_a_signed_webhook_without_its_address_in_the_log(
+    deployment: Deployment,
+) -> None:
+    async with receiving() as receiver:
+        path = deployment.folder / "provisioning.yaml"
+        path.write_text(path.read_text().replace("profile: fuze", "profile: fuze\n    notify: {webhook: HOOK_URL}"))
+        deployment.vendors["fuze"].faults.add("error", status=401, times=None)
+        deployment.assign(enabled_users(deployment)[0])
+        deployment.start(HOOK_URL=receiver.url, HOOK_SECRET=SECRET, WEBSITE_HOSTNAME="app.example")
+
+        told = await eventually(lambda: receiver.types)
+
+        assert told
+        assert (receiver.types, receiver.forged) == (["application.quarantined"], 0)
+        assert receiver.taken[0]["application"] == "fuze"
+        assert receiver.taken[0]["link"] == "https://app.example/api/dashboard/#/applications/fuze"
+        assert await eventually(lambda: "notice.delivered" in deployment.log())
+        assert "t0ken" not in deployment.log()
+        assert SECRET not in deployment.log()
