@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,18 @@ async def quarantine(stage: Stage, reason: str = "Unauthorized") -> None:
 async def lift(stage: Stage) -> None:
     """A probe was good."""
     await stage.world.services.states.lift_quarantine(APP)
+
+
+def expire(stage: Stage, days: int) -> None:
+    """The credential's last day is so many days from now, for this process and every later one."""
+    day = (stage.world.clock.now() + timedelta(days=days)).date().isoformat()
+
+    def prepare(prepared: Stage) -> None:
+        auth = prepared.application.auth.model_copy(update={"expires_on": day})
+        object.__setattr__(prepared.application, "auth", auth)
+
+    stage.prepare = prepare
+    prepare(stage)
 
 
 def events(caplog: pytest.LogCaptureFixture, *names: str) -> list[tuple[str, dict[str, Any]]]:

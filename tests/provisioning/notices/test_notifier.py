@@ -13,7 +13,7 @@ import pytest
 from shared.operations.webhook_report import send_test
 from shared.provisioning.attempt import Outcome, OutcomeKind
 from shared.storage.tables import StorageUnavailable
-from tests.provisioning.notices.telling import LOOK_S, events, lift, look, quarantine, telling
+from tests.provisioning.notices.telling import LOOK_S, events, expire, lift, look, quarantine, telling
 from tests.provisioning.stories import APP, Scenery, Stage, open_stage
 from tests.scim.server import Reply
 from tests.simulation.receiver import Receiver
@@ -25,18 +25,6 @@ Scene = tuple[Stage, Receiver]
 async def scene(azurite: str) -> AsyncIterator[Scene]:
     async with telling(azurite) as opened:
         yield opened
-
-
-def expire(stage: Stage, days: int) -> None:
-    """The credential's last day is so many days from now, for this process and every later one."""
-    day = (stage.world.clock.now() + timedelta(days=days)).date().isoformat()
-
-    def prepare(prepared: Stage) -> None:
-        auth = prepared.application.auth.model_copy(update={"expires_on": day})
-        object.__setattr__(prepared.application, "auth", auth)
-
-    stage.prepare = prepare
-    prepare(stage)
 
 
 async def test_every_change_of_status_is_told_once(scene: Scene) -> None:

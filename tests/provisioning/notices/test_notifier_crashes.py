@@ -5,9 +5,13 @@ Before NOTICE_TOLD is after the delivery: the receiver has it, and nobody wrote 
 
 from __future__ import annotations
 
+import logging
+
+import pytest
+
 from shared.storage.durable_writes import DurableWrite, Moment
 from tests.provisioning.crash_points import Killer, Point, Witness
-from tests.provisioning.notices.telling import lift, look, quarantine, telling
+from tests.provisioning.notices.telling import events, expire, lift, look, quarantine, telling
 from tests.provisioning.stories import Stage
 from tests.scim.server import Reply
 from tests.simulation.receiver import Receiver
@@ -56,3 +60,27 @@ async def test_nothing_is_lost_and_what_is_told_twice_has_one_id(azurite: str) -
         await story(stage, receiver)
         assert len(receiver.taken) == len(expected) + 1
         assert receiver.taken[0] == receiver.taken[1]
+
+
+@pytest.mark.parametrize(
+    ("write", "moment", "times"),
+    [
+        pytest.param(DurableWrite.NOTICE_DUE, Moment.BEFORE, 1, id="before it is noted"),
+        pytest.param(DurableWrite.NOTICE_DUE, Moment.AFTER, 1, id="noted, and not told"),
+        pytest.param(DurableWrite.NOTICE_TOLD, Moment.BEFORE, 2, id="told, and not struck off"),
+        pytest.param(DurableWrite.NOTICE_TOLD, Moment.AFTER, 1, id="struck off"),
+    ],
+)
+async def test_a_telemetry_event_outlives_the_process_that_was_to_write_it(
+    azurite: str, caplog: pytest.LogCaptureFixture, write: DurableWrite, moment: Moment, times: int
+) -> None:
+    async with telling(azurite) as (stage, receiver):
+        expire(stage, 7)
+        stage.observer = Killer(Point(write=write, occurrence=1, moment=moment))
+        stage.begin()
+        with caplog.at_level(logging.INFO):
+            await look(stage, times=4)
+
+        assert stage.deaths == 1
+        assert [fields["days"] for _, fields in events(caplog, "credential.expiring")] == [7] * times
+        assert receiver.types == ["credential.expiring"]
