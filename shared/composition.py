@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.audit_trail import AuditTrail
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.deciding import Decider
     from shared.provisioning.drift.findings import DriftFindings
     from shared.provisioning.drift.rounds import DriftRounds
     from shared.provisioning.drift.verifying import Verifier
@@ -268,6 +269,13 @@ class Services:
         return SourceMapper(clock=self.clock)
 
     @cached_property
+    def decider(self) -> Decider:
+        """What is to be done about accounts."""
+        from shared.provisioning.deciding import Decider
+
+        return Decider(self.mapper)
+
+    @cached_property
     def puller(self) -> Puller:
         """The sync."""
         from shared.provisioning.assignment_pages import AssignmentPages
@@ -381,7 +389,7 @@ class Services:
                 lease_s=self.settings.lease_s,
                 vendor_timeout_s=self.settings.vendor_timeout_s,
             ),
-            mapper=self.mapper,
+            decider=self.decider,
             matcher=self.matcher,
             exporter=Exporter(self.client_of),
             failures=self.failures,

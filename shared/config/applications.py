@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from shared.config.composition import PartsInForce, compose
 from shared.config.errors import ConfigurationError, Problem
-from shared.config.located_yaml import LocatedMap, merge, read_yaml
+from shared.config.located_yaml import LocatedMap, merge, parse_untrusted_yaml, read_yaml
 from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
+from shared.config.profile_files import ProfileFinder, profiles_given, profiles_in
 from shared.config.provisioning_file import (
     Adoption,
     ApiKeyAuth,
@@ -41,6 +42,7 @@ __all__ = [
     "MissingSetting",
     "load_applications",
     "missing_settings",
+    "parse_applications",
 ]
 
 _REPLACED_WHOLE = frozenset({"auth"})
@@ -176,13 +178,26 @@ def load_applications(path: Path, environment: Mapping[str, str]) -> Application
     `environment` fills `${NAME}` in URLs, regions and placeholders (never secrets: those are looked up when used).
     Raises `ConfigurationError` with one `file:line: key: what was expected` per mistake.
     """
-    tree = read_yaml(path)
+    return _load(read_yaml(path), find_profile=profiles_in(path.parent), environment=environment)
+
+
+def parse_applications(text: str, profiles: Mapping[str, str], *, file: str = "provisioning.yaml") -> Applications:
+    """As `load_applications`, from texts that anybody may have written; `file` is only for messages.
+
+    `profiles`: name as written in the text, `./initech.yaml` say, to the text of that file. No file but the shipped
+    profiles is opened and no setting is read: an address that names one stays empty. For looking, not for sending.
+    Raises `ConfigurationError`.
+    """
+    return _load(parse_untrusted_yaml(text, file=file), find_profile=profiles_given(profiles), environment=None)
+
+
+def _load(tree: LocatedMap, *, find_profile: ProfileFinder, environment: Mapping[str, str] | None) -> Applications:
     validated(_TopLevel, tree)
     loaded: dict[str, Application] = {}
     problems: dict[Problem, None] = dict.fromkeys(_unknown_defaults(tree))
     for name in tree.get("applications") or {}:
         try:
-            loaded[name] = _load_application(name, tree, folder=path.parent, environment=environment)
+            loaded[name] = _load_application(name, tree, find_profile=find_profile, environment=environment)
         except ConfigurationError as error:
             problems.update(dict.fromkeys(error.problems))
     problems.update(dict.fromkeys(_doubled_targets(loaded, tree)))
@@ -204,7 +219,9 @@ def missing_settings(
     )
 
 
-def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment: Mapping[str, str]) -> Application:
+def _load_application(
+    name: str, tree: LocatedMap, *, find_profile: ProfileFinder, environment: Mapping[str, str] | None
+) -> Application:
     prefix = ("applications", name)
     written = tree["applications"][name]
     refused = refuse_name(name)
@@ -213,7 +230,7 @@ def _load_application(name: str, tree: LocatedMap, *, folder: Path, environment:
     if isinstance(tree.get("defaults"), LocatedMap):
         written = merge(_known_defaults(tree["defaults"]), written, whole=_REPLACED_WHOLE)
     entry = validated(ApplicationEntry, written, prefix=prefix)
-    parts: PartsInForce = compose(entry, written, prefix=prefix, folder=folder, environment=environment)
+    parts: PartsInForce = compose(entry, written, prefix=prefix, find_profile=find_profile, environment=environment)
     return Application(
         name=name,
         enabled=entry.enabled,
@@ -252,7 +269,7 @@ def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) 
     """Two applications on one endpoint with one credential would own the same accounts."""
     first: dict[tuple[object, ...], str] = {}
     for name, application in applications.items():
-        if not application.enabled:
+        if not application.enabled or not application.base_url:
             continue
         identity = (application.base_url.casefold(), *(setting for _, setting in _auth_settings(application.auth)[:2]))
         other = first.setdefault(identity, name)

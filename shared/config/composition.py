@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -15,7 +14,7 @@ from shared.config.errors import ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap
 from shared.config.mapping import Apply, AttributeMapping
 from shared.config.profile import MatchingAttribute, Mutability, Profile, RateLimit, ResourceProfile, TargetAttribute
-from shared.config.profile_files import UnknownProfileError, find_profile
+from shared.config.profile_files import ProfileFinder, UnknownProfileError
 from shared.config.provisioning_file import (
     Actions,
     ApiKeyAuth,
@@ -28,7 +27,7 @@ from shared.config.provisioning_file import (
     MappingOverride,
 )
 from shared.config.rule_checks import Finding, check_filters, check_mapping, check_matching
-from shared.config.urls import AddressError, checked_url, fill_settings, fill_template, resolve_base_url
+from shared.config.urls import AddressError, UnreadSettingError, checked_url, fill_settings, fill_template, resolve_base_url
 from shared.config.validation import problem_at
 
 _Overlaid = TypeVar("_Overlaid", bound=BaseModel)
@@ -60,12 +59,20 @@ class _Written:
 
 
 def compose(
-    entry: ApplicationEntry, tree: LocatedMap, *, prefix: tuple[str, ...], folder: Path, environment: Mapping[str, str]
+    entry: ApplicationEntry,
+    tree: LocatedMap,
+    *,
+    prefix: tuple[str, ...],
+    find_profile: ProfileFinder,
+    environment: Mapping[str, str] | None,
 ) -> PartsInForce:
-    """The parts of one application. Raises `ConfigurationError` with every mistake and its line."""
+    """The parts of one application. Raises `ConfigurationError` with every mistake and its line.
+
+    `environment` None: settings are not read, and an address that needs one stays empty.
+    """
     written = _Written(tree=tree, prefix=prefix)
     try:
-        vendor = find_profile(entry.profile, folder=folder)
+        vendor = find_profile(entry.profile)
     except UnknownProfileError as error:
         raise ConfigurationError([written.problem(("profile",), str(error))]) from error
     profile = _profile_in_force(entry, vendor)
@@ -78,6 +85,8 @@ def compose(
     base_url, auth = "", entry.auth
     try:
         base_url, auth = _addresses(entry, profile, environment)
+    except UnreadSettingError:
+        pass
     except AddressError as error:
         if entry.enabled:
             problems.append(written.problem(tuple(error.key.split(".")), error.expected))
@@ -180,7 +189,7 @@ def _deprovisioning(entry: ApplicationEntry, profile: Profile) -> Deprovisioning
     return entry.deprovisioning.model_copy(update={"hard_deleted": hard_deleted})
 
 
-def _addresses(entry: ApplicationEntry, profile: Profile, environment: Mapping[str, str]) -> tuple[str, Auth]:
+def _addresses(entry: ApplicationEntry, profile: Profile, environment: Mapping[str, str] | None) -> tuple[str, Auth]:
     values = {
         name: fill_settings(value, environment, key=f"placeholders.{name}")
         for name, value in entry.placeholders.items()

@@ -17,6 +17,8 @@ from shared.config.errors import ConfigurationError, Problem
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_NODES = 200_000
+_MAX_CHARACTERS = 400_000
+_MAX_DEPTH = 40
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -66,6 +68,26 @@ def parse_yaml(text: str, *, file: str) -> LocatedMap:
     if not isinstance(node, yaml.MappingNode):
         raise _refusal(file, 1, "(file)", "a mapping with the key 'version' at the top")
     return _Reader(file).read_map(node, "")
+
+
+def parse_untrusted_yaml(text: str, *, file: str) -> LocatedMap:
+    """As `parse_yaml`, from a text that anybody may have written: its length and depth are looked at first."""
+    if len(text) > _MAX_CHARACTERS:
+        raise _refusal(file, 0, "(file)", f"at most {_MAX_CHARACTERS} characters")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _refusal(file, 0, "(file)", "a text without halves of surrogate pairs")
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                raise _refusal(file, _Reader._line(event), "(syntax)", f"at most {_MAX_DEPTH} levels")
+    except yaml.YAMLError:
+        pass  # said again below, with its line
+    return parse_yaml(text, file=file)
 
 
 def nearest_line(tree: object, location: Iterable[object]) -> tuple[str, int]:

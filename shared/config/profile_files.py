@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 import logging
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 from shared.config.errors import ConfigurationError
-from shared.config.located_yaml import LocatedMap, read_yaml
+from shared.config.located_yaml import LocatedMap, parse_untrusted_yaml, read_yaml
 from shared.config.profile import Profile
 from shared.config.rule_checks import check_resource
 from shared.config.validation import problem_at, validated
 
 _FOLDER: Final = Path(__file__).parent / "profiles"
 _LOG = logging.getLogger(__name__)
+
+
+ProfileFinder = Callable[[str], Profile]
+"""From the name that an application gives to its profile. Raises `UnknownProfileError` or `ConfigurationError`."""
 
 
 class UnknownProfileError(ValueError):
@@ -37,6 +42,30 @@ def find_profile(name: str, *, folder: Path) -> Profile:
         if not path.is_file():
             raise UnknownProfileError(f"the path of a profile relative to {folder.name}/; there is no file {name}")
         return read_profile(path)
+    return find_shipped_profile(name)
+
+
+def profiles_in(folder: Path) -> ProfileFinder:
+    """Finds shipped profiles, and the operator's own in a folder."""
+    return partial(find_profile, folder=folder)
+
+
+def profiles_given(texts: Mapping[str, str]) -> ProfileFinder:
+    """Finds shipped profiles, and those whose text was handed in under exactly this name. Opens no other file."""
+
+    def find(name: str) -> Profile:
+        if name in texts:
+            return _checked_profile(parse_untrusted_yaml(texts[name], file=name))
+        if name.endswith((".yaml", ".yml")):
+            given = ", ".join(sorted(texts)) or "none"
+            raise UnknownProfileError(f"the name of a profile that was handed in; there is no {name}, there are: {given}")
+        return find_shipped_profile(name)
+
+    return find
+
+
+def find_shipped_profile(name: str) -> Profile:
+    """A profile that comes with the product. Raises `UnknownProfileError`."""
     shipped = shipped_profiles()
     if name not in shipped:
         close = difflib.get_close_matches(name, shipped, n=1)
@@ -47,7 +76,12 @@ def find_profile(name: str, *, folder: Path) -> Profile:
 
 def read_profile(path: Path) -> Profile:
     """The profile in a file, checked. Raises `ConfigurationError`. Repaired paths are logged once per reading."""
-    tree = read_yaml(path)
+    profile = _checked_profile(read_yaml(path))
+    _log_repairs(profile)
+    return profile
+
+
+def _checked_profile(tree: LocatedMap) -> Profile:
     profile = validated(Profile, tree)
     if profile.transport == "not_scim":
         notes = "; ".join(note.text for note in profile.documentation.known_problems) or "it has no SCIM endpoint"
@@ -55,7 +89,6 @@ def read_profile(path: Path) -> Profile:
             [problem_at(tree, ("transport",), f"scim; {profile.title} cannot be connected: {notes}")]
         )
     _check(profile, tree)
-    _log_repairs(profile)
     return profile
 
 

@@ -25,6 +25,10 @@ class AddressError(ValueError):
         self.expected = expected
 
 
+class UnreadSettingError(AddressError):
+    """A URL names a setting, and settings are not to be read."""
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a host name is this machine."""
     if host is None:
@@ -77,10 +81,15 @@ def checked_webhook_url(url: str, *, key: str) -> str:
     return url
 
 
-def fill_settings(text: str, environment: Mapping[str, str], *, key: str) -> str:
-    """The text with each `${NAME}` replaced by that setting. Raises `AddressError` naming an absent one."""
+def fill_settings(text: str, environment: Mapping[str, str] | None, *, key: str) -> str:
+    """The text with each `${NAME}` replaced by that setting. Raises `AddressError` naming an absent one.
+
+    `environment` None: raises `UnreadSettingError` where a setting is named.
+    """
 
     def value(match: re.Match[str]) -> str:
+        if environment is None:
+            raise UnreadSettingError(key, "no setting")
         found = environment.get(match.group(1), "")
         if not found:
             raise AddressError(key, f"the setting {match.group(1)} to be present")

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from shared.directory.delta import Removal
@@ -32,6 +33,7 @@ from shared.rules.expressions import AppRole
 from shared.storage.tables import Row, Tables, split_text
 
 DIRECTORY = "directory"
+_FACTS_PER_PAGE = 500
 
 
 class Presence(StrEnum):
@@ -172,19 +174,7 @@ class Mirror:
         rows = await self._tables.read_range(
             DIRECTORY, user_partition(user_id), first=f"{user_id}:", before=f"{user_id};"
         )
-        user: MirrorUser | None = None
-        assignments: dict[str, Assignment] = {}
-        groups: dict[str, bool] = {}
-        for row in rows:
-            kind, _, name = row.key.removeprefix(f"{user_id}:").partition(":")
-            match kind:
-                case "user":
-                    user = _read_user(user_id, row)
-                case "app":
-                    assignments[name] = read_assignment(row)
-                case "group":
-                    groups[name] = not row.values.get("gone", False)
-        return UserFacts(user=user, assignments=assignments, groups=groups)
+        return _read_facts(user_id, rows)
 
     async def read_assigned_groups(self, app: str) -> dict[str, Assignment]:
         """Read the groups assigned to an application, traces included: one request (per thousand groups)."""
@@ -238,9 +228,38 @@ class Mirror:
 
     async def list_groups(self) -> AsyncIterator[GroupFacts]:
         """List the groups that are mirrored."""
-        async for page in self._tables.query(DIRECTORY, "group"):
-            for row in page:
-                yield group_facts(row.key, row)
+        async for page in self.list_group_facts():
+            for _, facts in page:
+                yield facts
+
+    async def list_group_facts(self, *, after: str = "") -> AsyncIterator[list[tuple[str, GroupFacts]]]:
+        """List the groups that are mirrored, page by page in order of their ids, `after` one."""
+        async for page in self._tables.query(DIRECTORY, "group", first=f"{after}\x01" if after else ""):
+            yield [(row.key, group_facts(row.key, row)) for row in page]
+
+    async def list_user_facts(
+        self, partition_digit: str, *, after: str = "", until: str = ""
+    ) -> AsyncIterator[list[tuple[str, UserFacts]]]:
+        """List everything about the users of one partition: one request per five hundred rows.
+
+        In order of their ids, `after` one and `until` another, which is included. Pages hold whole users.
+        """
+        pages = self._tables.query(
+            DIRECTORY,
+            f"user-{partition_digit}",
+            first=f"{after};" if after else "",
+            before=f"{until};" if until else "",
+            page_size=_FACTS_PER_PAGE,
+        )
+        rows: list[Row] = []
+        async for page in pages:
+            rows += page
+            last = rows[-1].key.partition(":")[0] if rows else ""
+            # More about the last user may come with the next page.
+            whole = [row for row in rows if row.key.partition(":")[0] != last]
+            rows = rows[len(whole) :]
+            yield _read_facts_of_many(whole)
+        yield _read_facts_of_many(rows)
 
     async def list_users(
         self, partition_digit: str, *, with_attributes: bool = False
@@ -254,6 +273,29 @@ class Mirror:
         )
         async for page in pages:
             yield [_read_user(row.key.removesuffix(":user"), row) for row in page if row.key.endswith(":user")]
+
+
+def _read_facts(user_id: str, rows: Iterable[Row]) -> UserFacts:
+    """Decode all rows about one user."""
+    user: MirrorUser | None = None
+    assignments: dict[str, Assignment] = {}
+    groups: dict[str, bool] = {}
+    for row in rows:
+        kind, _, name = row.key.removeprefix(f"{user_id}:").partition(":")
+        match kind:
+            case "user":
+                user = _read_user(user_id, row)
+            case "app":
+                assignments[name] = read_assignment(row)
+            case "group":
+                groups[name] = not row.values.get("gone", False)
+    return UserFacts(user=user, assignments=assignments, groups=groups)
+
+
+def _read_facts_of_many(rows: Iterable[Row]) -> list[tuple[str, UserFacts]]:
+    """Decode the rows about several users, which lie side by side."""
+    by_user = groupby(rows, key=lambda row: row.key.partition(":")[0])
+    return [(user_id, _read_facts(user_id, found)) for user_id, found in by_user]
 
 
 def group_facts(group_id: str, row: Row | None) -> GroupFacts:

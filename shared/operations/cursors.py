@@ -23,9 +23,9 @@ def encode_cursor(place: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> dict[str, Any]:
+def decode_cursor(cursor: str, *, longest: int = _LONGEST) -> dict[str, Any]:
     """Read a cursor; the fields are still to be checked. Raises CursorRefused."""
-    if len(cursor) > _LONGEST or not cursor.isascii():
+    if len(cursor) > longest or not cursor.isascii():
         raise CursorRefused("the cursor is none that this service wrote; begin again without one")
     try:
         place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))

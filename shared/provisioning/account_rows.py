@@ -7,7 +7,7 @@ finds the intent open and asserts everything again, so nothing is saved over it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -106,6 +106,19 @@ class AccountRows:
             user_id: read_account(rows.get(user_id), application=app, kind=ResourceKind.USER, source_id=user_id)
             for user_id in user_ids
         }
+
+    async def list_accounts(
+        self, app: str, kind: ResourceKind, *, after: str = "", until: str = ""
+    ) -> AsyncIterator[list[tuple[str, Account]]]:
+        """List rows page by page in order of their source ids, `after` one and `until` another, which is included."""
+        first = account_key(kind, after) + "\x01" if after else account_key(kind, "")
+        before = account_key(kind, until) + "\x01" if until else f"{kind};"
+        async for page in self._tables.query(ACCOUNTS, app, first=first, before=before):
+            yield [
+                (source_id, read_account(row, application=app, kind=kind, source_id=source_id))
+                for row in page
+                for source_id in (row.key.partition(":")[2],)
+            ]
 
     async def find_owner(self, app: str, kind: ResourceKind, target_id: str) -> str:
         """The key of the row that owns an account at the vendor, empty when nobody does."""

@@ -77,6 +77,10 @@ class Guard:
     distrusted_until: datetime | None = None
     """Until then nobody is let go without a person's word: the application has another service principal now."""
 
+    def knows_population(self, now: datetime) -> bool:
+        """Whether the linked accounts were counted lately enough."""
+        return self.counted_at is not None and now - self.counted_at < POPULATION_LIFE
+
     def released_since(self, instant: datetime) -> int:
         """How many permits were given since then."""
         return sum(count for at, count in self.releases if at >= instant)
@@ -104,6 +108,18 @@ def judge_release(thresholds: DeletionGuard, *, released: int, staged: int, popu
     if population >= thresholds.min_population and total > population * thresholds.max_percent / 100:
         return Verdict.HOLD
     return Verdict.RELEASE
+
+
+def judge_hold(thresholds: DeletionGuard, guard: Guard, *, counted: int, still_held: bool, now: datetime) -> Verdict:
+    """What becomes of `counted` staged accounts, given what was released lately. Pure.
+
+    A hold never ends by time: while one of those it holds is still staged (`still_held`), a window that rolls on releases
+    nothing (step 14).
+    """
+    released = guard.released_since(now - WINDOW)
+    verdict = judge_release(thresholds, released=released, staged=counted, population=guard.population)
+    distrusted = guard.distrusted_until is not None and now < guard.distrusted_until and counted > 0
+    return Verdict.HOLD if still_held or distrusted else verdict
 
 
 def needs_population(thresholds: DeletionGuard, total: int) -> bool:
@@ -216,14 +232,12 @@ class GuardKeeper:
         released = guard.released_since(now - WINDOW)
         if needs_population(application.deletion_guard, released + len(counted)):
             guard = await self._with_population(application, guard)
-        verdict = judge_release(
-            application.deletion_guard, released=released, staged=len(counted), population=guard.population
-        )
         await self._forget_markers(application.name, [a for a in accounts if not a.staged])
         still_held = any(account.staged <= guard.held_up_to for account in counted)
-        distrusted = guard.distrusted_until is not None and now < guard.distrusted_until and bool(counted)
-        if verdict is Verdict.HOLD or still_held or distrusted:
-            # A hold never ends by time: while it stands a window that rolls on releases nothing (step 14).
+        verdict = judge_hold(
+            application.deletion_guard, guard, counted=len(counted), still_held=still_held, now=now
+        )
+        if verdict is Verdict.HOLD:
             guard = await self._hold(application, guard, counted)
             await self._permit(application, guard, [], uncounted)
             return Release(verdict=Verdict.HOLD, staged=len(counted))
@@ -319,7 +333,7 @@ class GuardKeeper:
     async def _with_population(self, application: Application, guard: Guard) -> Guard:
         """Count the linked accounts, at most once a day."""
         now = self._clock.now()
-        if guard.counted_at is not None and now - guard.counted_at < POPULATION_LIFE:
+        if guard.knows_population(now):
             return guard
         population = 0
         pages = self._tables.query(ACCOUNTS, application.name, first="target:", before="target;", select=("RowKey",))

@@ -24,30 +24,24 @@ from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import GroupFacts, Mirror, Presence, UserFacts
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
-from shared.provisioning.accounts import (
-    IntentKind,
-    ResourceKind,
-    SentTooLong,
-    encode_sent,
-)
+from shared.provisioning.accounts import IntentKind, ResourceKind
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
+from shared.provisioning.deciding import Decider
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
 from shared.provisioning.leasing import Leases, NotDepartedError
-from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
-from shared.provisioning.memberships import Memberships, doubtful_members
+from shared.provisioning.memberships import Memberships
 from shared.provisioning.names import Names
-from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, plan_account, without_stale
+from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, without_stale
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
-from shared.provisioning.references import References, apply_references
+from shared.provisioning.references import References
 from shared.provisioning.retrying import is_due
 from shared.provisioning.saving import Saves
-from shared.provisioning.standing import Standing, judge_standing, needs_groups
+from shared.provisioning.standing import judge_standing, needs_groups
 from shared.rules.failures import InvalidData
-from shared.rules.mapping import MappedAccount
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
@@ -70,7 +64,7 @@ class Reconciler:
     states: ApplicationStates
     limiter: Limiter
     leases: Leases
-    mapper: SourceMapper
+    decider: Decider
     matcher: Matcher
     exporter: Exporter
     failures: Failures
@@ -317,46 +311,26 @@ class Reconciler:
     async def _resolve_references(self, attempt: Attempt) -> None:
         """Who this account refers to, by the ids of their accounts; one that does not exist yet is awaited (T7)."""
         assert attempt.standing is not None
-        is_user = attempt.account.kind is ResourceKind.USER
-        if not (is_user and attempt.standing.is_active and self.mapper.has_references(attempt.application)):
-            return
-        try:
-            attempt.mapped = self.mapper.map_source(
-                attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=False
-            )
-        except InvalidData:
-            return  # the plan meets the same, and says so on the row
-        attempt.references = await self.references.resolve(attempt.account, attempt.mapped.references)
-
-    def _map(self, attempt: Attempt, *, soft_deleted: bool) -> MappedAccount:
-        """The source mapped, references included."""
-        assert attempt.standing is not None
-        mapped = attempt.mapped if not soft_deleted else None
-        if mapped is None:
-            mapped = self.mapper.map_source(
-                attempt.application, attempt.facts, roles=attempt.standing.roles, soft_deleted=soft_deleted
-            )
-        return apply_references(mapped, attempt.references, soft_deleted=soft_deleted)
+        attempt.mapped = self.decider.map_referring(
+            attempt.application, attempt.account, attempt.facts, attempt.standing
+        )
+        if attempt.mapped is not None:
+            attempt.references = await self.references.resolve(attempt.account, attempt.mapped.references)
 
     def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
         """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
         assert attempt.standing is not None
-        standing: Standing = attempt.standing
         try:
-            attempt.plan = plan_account(
+            attempt.plan = self.decider.decide(
                 attempt.application,
                 attempt.account,
-                standing,
-                map_as=lambda soft_deleted: self._map(attempt, soft_deleted=soft_deleted),
-                # What is in doubt about memberships leaves the group itself as it was sent.
-                in_doubt=attempt.account.intent is not None and not doubtful_members(attempt.account),
+                attempt.facts,
+                attempt.standing,
+                mapped=attempt.mapped,
+                references=attempt.references,
             )
-            if attempt.plan.state is not None:
-                encode_sent(attempt.plan.state)
         except InvalidData as error:
             return self.failures.escrow_data(attempt, error)
-        except SentTooLong as error:
-            return self.failures.escrow_data(attempt, InvalidData(target="the account", source="", reason=str(error)))
         attempt.steps.append(_processing_step(attempt.plan))
         return None
 

@@ -49,14 +49,7 @@ class References:
         `wanted`: target path -> source id. What was resolved before costs nothing: a new link of that account raises
         this row and says so. Everything else is noted, unless it was for an earlier attempt, then read.
         """
-        known = {
-            path: reference
-            for path, reference in account.references.items()
-            if wanted.get(path) == reference.source_id != account.source_id
-            and reference.target_id
-            and not account.recheck
-            and account.state not in _LOOKS_AGAIN
-        }
+        known = known_references(account, wanted)
         open_ids = {path: source_id for path, source_id in wanted.items() if path not in known}
         if open_ids:
             others = sorted({source_id for source_id in open_ids.values() if source_id != account.source_id})
@@ -68,7 +61,7 @@ class References:
                 read = [self.rows.read(account.application, ResourceKind.USER, source_id) for source_id in others]
                 rows |= dict(zip(others, await gather_all(read), strict=True))
             for path, source_id in open_ids.items():
-                known[path] = Reference(source_id=source_id, target_id=_linked_id(rows[source_id]))
+                known[path] = Reference(source_id=source_id, target_id=linked_id(rows[source_id]))
         return known
 
     def awaits_itself(self, attempt: Attempt) -> bool:
@@ -151,5 +144,18 @@ def apply_references(
     return replace(mapped, attributes={**mapped.attributes, **resolved})
 
 
-def _linked_id(account: Account) -> str:
+def known_references(account: Account, wanted: Mapping[str, str]) -> dict[str, Reference]:
+    """Those of the wanted references (target path -> source id) that need no look: they were resolved before. Pure."""
+    return {
+        path: reference
+        for path, reference in account.references.items()
+        if wanted.get(path) == reference.source_id != account.source_id
+        and reference.target_id
+        and not account.recheck
+        and account.state not in _LOOKS_AGAIN
+    }
+
+
+def linked_id(account: Account) -> str:
+    """The id by which others refer to this account at the vendor, empty while there is none. Pure."""
     return "" if account.state is AccountState.DELETED else account.target_id

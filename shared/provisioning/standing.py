@@ -5,7 +5,7 @@ The puller asks it to stage who must leave, the consumer asks it again before it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -110,6 +110,17 @@ def _judge_group(application: Application, group: GroupFacts, assigned_groups: M
     scope = evaluate(application.group_scoping_filters, SourceUser(group.attributes, soft_deleted=False))
     reason = Reason.IN_SCOPE if scope.in_scope else Reason.OUT_OF_SCOPE
     return Standing(reason=reason, explanation=scope.as_mapping())
+
+
+def concerns(application: Application, facts: UserFacts, assigned_groups: Collection[str]) -> bool:
+    """Whether the application looks at a person at all: everybody, or who is, or once was, assigned.
+
+    Traces count, so that the account of somebody who left is found. `assigned_groups`: ids, those that were once
+    assigned included.
+    """
+    if application.scope is ScopeMode.ALL or application.name in facts.assignments:
+        return True
+    return any(group_id in assigned_groups for group_id in facts.groups)
 
 
 def needs_groups(application: Application, facts: UserFacts | GroupFacts) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from shared.config.applications import Application
-from shared.config.provisioning_file import ScopeMode
 from shared.directory.delta import Removal, UserChange, read_user_changes
 from shared.directory.graph import Graph, GraphNotFound, GraphRefused
 from shared.directory.mirror import (
@@ -23,6 +22,7 @@ from shared.directory.mirror import (
 from shared.provisioning.accounts import Number
 from shared.provisioning.checkpoint import LeaseLost, StreamState
 from shared.provisioning.pull_run import PullRun, Touched
+from shared.provisioning.standing import concerns
 from shared.storage.tables import Operation, gather_all
 
 STREAM = "users"
@@ -168,11 +168,10 @@ async def touched_by_users(run: PullRun, facts: Mapping[str, UserFacts]) -> Touc
 
 
 async def _concerns(run: PullRun, application: Application, facts: UserFacts) -> bool:
-    if application.scope is ScopeMode.ALL or application.name in facts.assignments:
-        return True
-    if not facts.groups:
-        return False
-    return not facts.groups.keys().isdisjoint(await run.assigned_groups(application.name))
+    # Most people are known without the groups, which then need not be read.
+    return concerns(application, facts, ()) or (
+        bool(facts.groups) and concerns(application, facts, await run.assigned_groups(application.name))
+    )
 
 
 def _round(run: PullRun) -> str:

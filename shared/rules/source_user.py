@@ -104,7 +104,7 @@ def select_properties(applications: Iterable[Application]) -> tuple[str, ...]:
     names: set[str] = set()
     for application in applications:
         if application.enabled:
-            names.update(*(_mapping_sources(mapping) for mapping in application.users.mappings))
+            names.update(*(mapping_sources(mapping) for mapping in application.users.mappings))
             names.update(_filter_sources(application.scoping_filters))
     properties = {graph_property(name) for name in names} | set(_ALWAYS_SELECTED)
     return tuple(sorted(properties - {""}))
@@ -115,12 +115,13 @@ def select_group_properties(applications: Iterable[Application]) -> tuple[str, .
     names: set[str] = set(_GROUPS_SELECTED)
     for application in applications:
         if application.enabled and application.groups is not None:
-            names.update(*(_mapping_sources(mapping) for mapping in application.groups.mappings))
+            names.update(*(mapping_sources(mapping) for mapping in application.groups.mappings))
             names.update(_filter_sources(application.group_scoping_filters))
     return tuple(sorted({"id" if name.casefold() == "objectid" else name for name in names}))
 
 
-def _mapping_sources(mapping: AttributeMapping) -> tuple[str, ...]:
+def mapping_sources(mapping: AttributeMapping) -> tuple[str, ...]:
+    """The names of the source attributes that a mapping reads, as written."""
     if mapping.expression is not None:
         return referenced_attributes(mapping.expression)
     if mapping.computed is Computed.OTHER_ADDRESS:
