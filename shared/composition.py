@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.config.applications import Application, Applications
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
+    from shared.operations.previewing.previewer import Previewer
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.audit_trail import AuditTrail
@@ -421,6 +422,23 @@ class Services:
         )
         _set_aside_what_stays()
         return reconciler
+
+    @cached_property
+    def previewer(self) -> Previewer:
+        """What would happen."""
+        from shared.operations.previewing.previewer import Previewer
+
+        return Previewer(
+            applications=self.applications,
+            rows=self.rows,
+            mirror=self.mirror,
+            tables=self.tables,
+            guard=self.guard,
+            states=self.states,
+            decider=self.decider,
+            clock=self.clock,
+            grace_s=self.settings.grace_s,
+        )
 
     @cached_property
     def drift_rounds(self) -> DriftRounds:

@@ -27,7 +27,14 @@ from shared.config.provisioning_file import (
     MappingOverride,
 )
 from shared.config.rule_checks import Finding, check_filters, check_mapping, check_matching
-from shared.config.urls import AddressError, UnreadSettingError, checked_url, fill_settings, fill_template, resolve_base_url
+from shared.config.urls import (
+    AddressError,
+    UnreadSettingError,
+    checked_url,
+    fill_settings,
+    fill_template,
+    resolve_base_url,
+)
 from shared.config.validation import problem_at
 
 _Overlaid = TypeVar("_Overlaid", bound=BaseModel)

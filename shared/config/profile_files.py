@@ -58,7 +58,9 @@ def profiles_given(texts: Mapping[str, str]) -> ProfileFinder:
             return _checked_profile(parse_untrusted_yaml(texts[name], file=name))
         if name.endswith((".yaml", ".yml")):
             given = ", ".join(sorted(texts)) or "none"
-            raise UnknownProfileError(f"the name of a profile that was handed in; there is no {name}, there are: {given}")
+            raise UnknownProfileError(
+                f"the name of a profile that was handed in; there is no {name}, there are: {given}"
+            )
         return find_shipped_profile(name)
 
     return find

@@ -113,8 +113,8 @@ def judge_release(thresholds: DeletionGuard, *, released: int, staged: int, popu
 def judge_hold(thresholds: DeletionGuard, guard: Guard, *, counted: int, still_held: bool, now: datetime) -> Verdict:
     """What becomes of `counted` staged accounts, given what was released lately. Pure.
 
-    A hold never ends by time: while one of those it holds is still staged (`still_held`), a window that rolls on releases
-    nothing (step 14).
+    A hold never ends by time: while one of those it holds is still staged (`still_held`), a window that rolls on
+    releases nothing (step 14).
     """
     released = guard.released_since(now - WINDOW)
     verdict = judge_release(thresholds, released=released, staged=counted, population=guard.population)
@@ -234,9 +234,7 @@ class GuardKeeper:
             guard = await self._with_population(application, guard)
         await self._forget_markers(application.name, [a for a in accounts if not a.staged])
         still_held = any(account.staged <= guard.held_up_to for account in counted)
-        verdict = judge_hold(
-            application.deletion_guard, guard, counted=len(counted), still_held=still_held, now=now
-        )
+        verdict = judge_hold(application.deletion_guard, guard, counted=len(counted), still_held=still_held, now=now)
         if verdict is Verdict.HOLD:
             guard = await self._hold(application, guard, counted)
             await self._permit(application, guard, [], uncounted)

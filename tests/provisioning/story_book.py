@@ -338,11 +338,11 @@ async def a_bug_then_a_retry(stage: Stage) -> None:
 
 async def _meet_a_bug(stage: Stage, user_id: str) -> None:
     reconciler = stage.world.services.reconciler
-    mapper = reconciler.mapper
-    object.__setattr__(reconciler, "mapper", None)
+    decider = reconciler.decider
+    object.__setattr__(reconciler, "decider", None)
     with suppress(AttributeError):
         await stage.attempt(lambda: reconciler.provision(message_about(user_id), first=False))
-    object.__setattr__(reconciler, "mapper", mapper)
+    object.__setattr__(reconciler, "decider", decider)
 
 
 async def month_of_silence(stage: Stage) -> None:
