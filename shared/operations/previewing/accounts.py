@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.config.applications import Application
+from shared.config.provisioning_file import ScopeMode
 from shared.directory.mirror import Assignment, GroupFacts, UserFacts
 from shared.operations.previewing.report import (
     AccountPreview,
@@ -23,6 +24,7 @@ from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, IntentKind, Reference, ResourceKind
 from shared.provisioning.deciding import Decider
 from shared.provisioning.guard import Guard
+from shared.provisioning.member_changes import Decision, Member, decide
 from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction
 from shared.provisioning.provisioning_log import modified_properties
 from shared.provisioning.references import known_references, linked_id
@@ -51,6 +53,8 @@ class View:
     """Target paths, folded, whose values are not shown."""
     unread: tuple[str, ...]
     """Properties of the directory that the application needs and that nobody asked for so far."""
+    filled_groups: frozenset[str]
+    """Groups of which memberships were sent."""
     now: datetime
     grace: timedelta
     linked: dict[str, str] = field(default_factory=dict)
@@ -60,6 +64,15 @@ class View:
     def name(self) -> str:
         """The application's name."""
         return self.application.name
+
+    @property
+    def keeps_disabled(self) -> bool:
+        """Whether a disabled account stays a member of its groups."""
+        return self.application.groups is None or self.application.groups.disabled_members == "keep"
+
+    def has_group(self, group_id: str) -> bool:
+        """Whether the application looks at this group."""
+        return self.application.scope is ScopeMode.ALL or group_id in self.assigned_groups
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +93,19 @@ class Draft:
     def note_members(self, *, added: int, removed: int) -> None:
         """What was found of a group's memberships."""
         self.members_added, self.members_removed = added, removed
+
+    def joins_groups(self, *, keeps_disabled: bool) -> bool:
+        """Whether the person, when all of this is done, has an account that is to be in their groups."""
+        leaves = self.action is PreviewAction.DISABLE
+        returns = self.account.state is AccountState.DISABLED and self.action is PreviewAction.UPDATE
+        member = Member(
+            user_id=self.account.source_id,
+            is_member=True,
+            target_id="(new)" if self.action is PreviewAction.CREATE else linked_id(self.account),
+            is_disabled=leaves or (self.account.state is AccountState.DISABLED and not returns),
+        )
+        is_there = self.action is not PreviewAction.DELETE
+        return is_there and decide(member, keeps_disabled=keeps_disabled) is Decision.ADD
 
     @property
     def groups(self) -> Mapping[str, bool]:
@@ -129,7 +155,7 @@ def is_concerned(view: View, facts: UserFacts | GroupFacts, account: Account | N
         return True
     if isinstance(facts, GroupFacts):
         in_force = view.application.groups is not None
-        return in_force and (view.application.scope == "all" or facts.id in view.assigned_groups)
+        return in_force and (view.has_group(facts.id))
     return concerns(view.application, facts, view.assigned_groups)
 
 

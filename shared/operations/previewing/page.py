@@ -84,10 +84,31 @@ class Page:
             if obstacle is Obstacle.ESCROWED:
                 needed["members"] = needed["more_at_most"] = 0
             numbers.update(needed)
-        elif _loses_memberships(view, draft):
-            groups = sum(is_member and group_id in view.assigned_groups for group_id, is_member in draft.groups.items())
-            numbers.update(members_removed=groups, more_at_most=groups)
+        else:
+            self._count_memberships(view, draft)
         self._list(view, draft)
+
+    def read_fill(self, view: View, draft: Draft) -> int | None:
+        """How many members a group gets to which nothing was sent yet; None: they have to be compared."""
+        return None if draft.account.members else self.tallies[view.name].read_fill(draft.account.source_id)
+
+    def _count_memberships(self, view: View, draft: Draft) -> None:
+        """What a person's own plan means for their groups; what the directory says of these is compared later."""
+        if not view.application.has_members:
+            return
+        tally = self.tallies[view.name]
+        groups = [group_id for group_id, is_member in draft.groups.items() if is_member and view.has_group(group_id)]
+        if draft.joins_groups(keeps_disabled=view.keeps_disabled):
+            new = [group_id for group_id in groups if group_id not in view.filled_groups]
+            for group_id in new:
+                tally.count_fill(group_id)
+            if draft.action is PreviewAction.CREATE:
+                # Accounts that appear one after another may be added one by one.
+                tally.numbers["more_at_most"] += len(new)
+        is_new = draft.action is PreviewAction.DISABLE and draft.account.state is not AccountState.DISABLED
+        if is_new and not view.keeps_disabled:
+            left = sum(group_id in view.filled_groups for group_id in groups)
+            tally.numbers.update(members_removed=left, more_at_most=left)
 
     def _list(self, view: View, draft: Draft) -> None:
         """Show an account, unless there are so many like it."""
@@ -99,13 +120,6 @@ class Page:
             return
         self.listed[action] += 1
         self.accounts.append(describe(view, draft))
-
-
-def _loses_memberships(view: View, draft: Draft) -> bool:
-    """Whether somebody is switched off at a vendor whose groups hold nobody who is."""
-    groups = view.application.groups
-    is_new = draft.action is PreviewAction.DISABLE and draft.account.state is not AccountState.DISABLED
-    return is_new and view.application.has_members and groups is not None and groups.disabled_members == "remove"
 
 
 def write_cursor(page: Page) -> str:

@@ -157,7 +157,10 @@ class Previewer:
         await decide_all(view, [draft], self.rows)
         found = count_removal(view, draft)
         if comes_to_members(view, draft):
-            found = begun.count if begun.group == sighting.source_id else MemberCount()
+            fill = page.read_fill(view, draft)
+            found = MemberCount(added=fill, is_last=True) if fill is not None else MemberCount()
+            if begun.group == sighting.source_id:
+                found = begun.count
             while not found.is_last:
                 found = await self._members.compare_page(view, draft, found, population=page.looked_at)
                 if not found.is_last and self.clock.monotonic() >= page.ends_at:
@@ -191,6 +194,10 @@ class Previewer:
             in_force = None
         if in_force is not None and in_force.service_principal_id != application.service_principal_id:
             guard = replace(guard, distrusted_until=now + WINDOW)
+        filled: set[str] = set()
+        if application.has_members:
+            async for page in self.rows.list_accounts(name, ResourceKind.GROUP):
+                filled |= {group_id for group_id, account in page if account.target_id and account.members}
         return View(
             application=application,
             in_force=in_force,
@@ -199,6 +206,7 @@ class Previewer:
             decider=decider,
             hidden={kind: hidden_targets(application, self.applications.get(name), kind) for kind in ResourceKind},
             unread=unread,
+            filled_groups=frozenset(filled),
             now=now,
             grace=timedelta(seconds=self.grace_s),
         )

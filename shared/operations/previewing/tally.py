@@ -6,6 +6,7 @@ but the liar's own report.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from shared.operations.previewing.report import Obstacle, PreviewAction
 _LARGEST = 10**9
 _REASON = re.compile(r"[A-Za-z_]{1,40}")
 _REASONS = 40
+_FILLS = 2_000
+_KEY = re.compile(r"[0-9a-f]{10}")
 _ID = re.compile(r"[A-Za-z0-9._@-]{0,128}")
 
 NUMBERS = (
@@ -52,6 +55,19 @@ class Tally:
     """Action -> reason -> accounts."""
     obstacles: Counter[str] = field(default_factory=Counter)
     numbers: Counter[str] = field(default_factory=Counter)
+    fills: Counter[str] = field(default_factory=Counter)
+    """Groups to which nothing was sent yet, by a short hash -> people with an account who are to be members."""
+
+    def count_fill(self, group_id: str) -> None:
+        """Count a member of a group to which nothing was sent yet."""
+        key = _short(group_id)
+        if key in self.fills or len(self.fills) < _FILLS:
+            self.fills[key] += 1
+
+    def read_fill(self, group_id: str) -> int | None:
+        """How many are to be members; None: there are so many such groups that not all were counted."""
+        key = _short(group_id)
+        return self.fills[key] if key in self.fills or len(self.fills) < _FILLS else None
 
     def count(self, action: PreviewAction, reason: str, obstacle: Obstacle) -> None:
         """Count one account."""
@@ -65,17 +81,22 @@ class Tally:
             "a": {action: dict(reasons) for action, reasons in self.actions.items()},
             "o": {obstacle: count for obstacle, count in self.obstacles.items() if count},
             "n": {name: self.numbers[name] for name in NUMBERS if self.numbers[name]},
+            "f": dict(self.fills),
         }
 
     @classmethod
     def decode(cls, value: Any) -> Tally:
         """Read what `encode` wrote. Raises CursorRefused."""
-        counts = _mapping(value, {"a", "o", "n"})
+        counts = _mapping(value, {"a", "o", "n", "f"})
+        fills = counts.get("f")
+        if not isinstance(fills, dict) or len(fills) > _FILLS or not all(map(_KEY.fullmatch, fills)):
+            raise refused()
         actions = _mapping(counts.get("a"), {*PreviewAction})
         return cls(
             actions={PreviewAction(action): _reasons(reasons) for action, reasons in actions.items()},
             obstacles=_counter(_mapping(counts.get("o"), {*Obstacle})),
             numbers=_counter(_mapping(counts.get("n"), {*NUMBERS})),
+            fills=_counter(fills),
         )
 
 
@@ -123,6 +144,10 @@ class Place:
         added, newcomers, removed = map(whole_number, counts)
         count = MemberCount(after=member, added=added, newcomers=newcomers, removed=removed)
         return cls(application=application, after=after, group=group, count=count)
+
+
+def _short(group_id: str) -> str:
+    return hashlib.sha256(group_id.encode()).hexdigest()[:10]
 
 
 def refused() -> CursorRefused:
