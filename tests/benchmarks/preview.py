@@ -26,6 +26,7 @@ from shared.provisioning.accounts import (
     member_key,
     write_columns,
 )
+from shared.provisioning.standing import judge_standing
 from shared.rules.expressions import AppRole
 from shared.rules.source_user import select_properties
 from shared.storage.durable_writes import DurableWrite
@@ -163,12 +164,12 @@ async def _provision(services: Services) -> None:
     operations: list[Operation] = []
 
     def provision(kind: ResourceKind, source_id: str, facts: Any) -> None:
-        from shared.provisioning.standing import judge_standing
-
         standing = judge_standing(application, facts, groups)
         account = Account(application=APPLICATION, kind=kind, source_id=source_id)
         plan = services.decider.decide(application, account, facts, standing, mapped=None, references={})
         columns = write_columns(**done, target_id=f"at-{source_id}", sent=plan.state, state=AccountState.IN_SYNC)
+        if kind is ResourceKind.GROUP:
+            columns["members"] = GROUP_OF
         operations.append(Operation.insert(account_key(kind, source_id), columns))
 
     for digit in "0123456789abcdef":

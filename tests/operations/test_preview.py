@@ -111,6 +111,56 @@ async def test_a_hold_is_foreseen_with_its_number_and_then_seen(azurite: str, na
         assert only(again).requests.total == 0
 
 
+async def test_whom_a_person_kept_is_no_departure_until_something_changes(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, more="scope: all") as world:
+        narrow_guard(world, 1)
+        await calm(world)
+        for leaver in people(world, 2):
+            world.tenant.disable(leaver)
+        await calm(world)
+        application = world.services.applications[APP]
+        held = await world.services.held_deletions.read(application)
+        await world.services.held_deletions.reject(application, held.list_number)
+        report = only(await preview(world))
+
+        assert report.obstacles == {"rejected": 2}
+        assert report.guard is not None
+        assert (report.guard.verdict, report.guard.counted) == (Verdict.NOTHING, 0)
+        assert report.requests.total == 0
+
+
+async def test_an_awaited_manager_is_named(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix) as world:
+        manager, report_id = people(world, 2)
+        world.tenant.set_manager(report_id, manager)
+        assign(world, report_id)
+        await calm(world)
+        with_account = await world.services.previewer.preview_account(APP, ResourceKind.USER, report_id)
+        assign(world, manager)
+        await world.sync()
+        before = only(await preview(world)).requests
+        journal = len(world.vendors[APP].journal)
+        await world.settle()
+
+        assert (with_account.action, with_account.reason) == ("skip", "unchanged")
+        assert [path.rpartition(":")[2] for path in with_account.awaited] == ["manager"]
+        assert (before.total, before.more_at_most) == (2, 1)
+        assert sent(world, journal).total() == 3
+
+
+async def test_applications_are_counted_apart_in_one_go(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, more="scope: all", apps=(APP, "other")) as world:
+        await world.sync()
+        report = await preview(world)
+        alone = await preview(world, application="other")
+        await world.settle()
+
+        for app in (APP, "other"):
+            assert counted(report, app) == {"create": len(world.active(app))}
+            assert foretold(only(report, app).requests) == sent(world, 0, app)
+        assert alone.applications == (only(report, "other"),)
+
+
 async def test_what_was_released_lately_counts(azurite: str, name_prefix: str) -> None:
     async with pulling(azurite, name_prefix, more="scope: all") as world:
         narrow_guard(world, 2)

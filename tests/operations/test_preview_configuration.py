@@ -13,7 +13,17 @@ from shared.operations.previewing.previewer import PreviewRefused
 from shared.provisioning.guard import Verdict
 from tests.operations.previews import counted, foretold, only, preview, sent
 from tests.operations.test_held import narrow_guard
-from tests.provisioning.pulls import APP, calm, people, pulling
+from tests.provisioning.pulls import (
+    APP,
+    CONFIRM_S,
+    assign,
+    calm,
+    people,
+    principal_of,
+    pulling,
+    tick,
+    unassign,
+)
 from tests.provisioning.test_reconfiguration import configure
 from tests.world import World
 
@@ -81,6 +91,29 @@ async def test_too_many_who_fall_out_of_scope_would_be_held(azurite: str, name_p
         assert report.guard is not None
         assert (report.guard.verdict, report.guard.held) == (Verdict.HOLD, len(world.active(APP)))
         assert report.requests.total == 0
+
+
+async def test_with_another_service_principal_a_person_is_asked(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix) as world:
+        for user_id in people(world, 3):
+            assign(world, user_id)
+        await calm(world)
+        unassign(world, people(world, 1)[0])
+        await tick(world)
+        world.clock.advance(CONFIRM_S)
+        narrow_guard(world, 1)
+        other = written(world).replace(principal_of(world), "99999999-0000-0000-0000-000000000000")
+        other = other.replace(
+            "max_percent: 100, min_population: 0}",
+            "max_percent: 100, min_population: 0}\n    scoping_filters: "
+            "[{name: Nobody, clauses: [{attribute: department, operator: EQUALS, value: Nowhere}]}]",
+        )
+
+        report = only(await preview(world, configuration=other))
+
+        assert report.guard is not None
+        assert (report.guard.verdict, report.guard.is_distrusted) == (Verdict.HOLD, True)
+        assert any("assignments" in note for note in report.notes)
 
 
 async def test_a_new_and_a_gone_application_are_told_apart(azurite: str, name_prefix: str) -> None:
