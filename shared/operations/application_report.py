@@ -69,7 +69,7 @@ class ApplicationReport:
     queued: int | None = None
     """Messages in both queues, hidden ones included; None: the queues do not exist yet."""
     last_activity_at: datetime | None = None
-    """When the last attempt began that is in the log of the last 24 hours; None: there was none."""
+    """When the last attempt began that was logged; None: there was none."""
     successes: int = 0
     """Attempts of the last 24 hours that succeeded, the present hour and the 23 before it."""
     failures: int = 0

@@ -62,7 +62,7 @@ class Activity:
     is_complete: bool
     """False: more was logged than one look reads; what is missing is counted with the next housekeeping."""
     last_at: datetime | None
-    """When the last attempt began that was logged, as far as the hours go; None: none was."""
+    """When the last attempt began that was logged, up to thirty days ago; None: none was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +135,10 @@ class ActivityCounter:
         since = place.counted_to or now - ACTIVITY_LIFE
         until = max(place.counting_to or now - SETTLING, since)
         counted: Hours = {}
-        pages, reached = 0, place.reached
+        pages, reached, last_at = 0, place.reached, place.last_at
         async for rows in self._read_log(app, since=since, until=until, after=reached):
             counted = added_hours(counted, count_records(rows))
+            last_at = _newest(last_at, rows)
             pages, reached = pages + 1, rows[-1].key
             if pages == budget.pages or self.clock.monotonic() >= budget.until:
                 under_way = Place(
@@ -146,11 +147,11 @@ class ActivityCounter:
                     counting_to=until,
                     reached=reached,
                     looked_to=until,
-                    last_at=place.last_at,
+                    last_at=last_at,
                 )
                 await self._save(app, under_way, days, counted)
                 return
-        recent, last_at = await self._count_recent(app, until)
+        recent, newest_at = await self._count_recent(app, until)
         if place.counted_to is not None and not (counted or reached) and recent == place.recent:
             # Nothing new: the place stays, and nothing has to be written.
             return
@@ -159,7 +160,7 @@ class ActivityCounter:
             counted_to=until,
             recent=recent or {},
             looked_to=until if recent is None else now,
-            last_at=last_at or place.last_at,
+            last_at=newest_at or last_at,
         )
         await self._save(app, settled, days, counted)
 
