@@ -13,7 +13,6 @@ def blueprint(services: Services) -> func.Blueprint:
     @functions.timer_trigger(arg_name="timer", schedule=services.settings.sync_schedule, use_monitor=False)
     async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
         await services.ensure_storage()
-        await services.puller.pull(trace=context.trace_context.trace_parent or "")
-        await services.notifier.tell_news()
+        await services.directory_sync.sync(trace=context.trace_context.trace_parent or "")
 
     return functions

@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from shared.config.applications import Application, Applications
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
+    from shared.operations.application_report import ApplicationReports
     from shared.operations.previewing.previewer import Previewer
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.audit_trail import AuditTrail
     from shared.provisioning.backlog import Backlog
     from shared.provisioning.deciding import Decider
+    from shared.provisioning.directory_sync import DirectorySync
     from shared.provisioning.drift.findings import DriftFindings
     from shared.provisioning.drift.rounds import DriftRounds
     from shared.provisioning.drift.verifying import Verifier
     from shared.provisioning.failing import Failures
+    from shared.provisioning.figures.activity import ActivityCounter
+    from shared.provisioning.figures.counting import CensusTaker
+    from shared.provisioning.figures.cycles import CycleBook
+    from shared.provisioning.figures.keeping import FiguresKeeper
     from shared.provisioning.guard import GuardKeeper
     from shared.provisioning.held_deletions import HeldDeletions
     from shared.provisioning.housekeeping import Housekeeper
@@ -315,6 +321,20 @@ class Services:
         )
 
     @cached_property
+    def directory_sync(self) -> DirectorySync:
+        """The sync, and what is noted of it for people."""
+        from shared.provisioning.directory_sync import DirectorySync
+
+        return DirectorySync(
+            applications=self.applications,
+            puller=self.puller,
+            cycles=self.cycles,
+            figures=self.figures,
+            notifier=self.notifier,
+            clock=self.clock,
+        )
+
+    @cached_property
     def matcher(self) -> Matcher:
         """Look-ups of accounts that exist before any link does."""
         from shared.provisioning.listing import Listing
@@ -502,6 +522,7 @@ class Services:
             backlog=self.backlog,
             wakeups=self.wakeups,
             audit=self.audit,
+            figures=self.figures,
             verifier=self.verifier,
             reconciler=self.reconciler,
             notifier=self.notifier,
@@ -539,6 +560,53 @@ class Services:
             webhooks=self.webhooks,
             clock=self.clock,
             new_id=new_id,
+        )
+
+    @cached_property
+    def census(self) -> CensusTaker:
+        """How many accounts are in which state."""
+        from shared.provisioning.figures.counting import CensusTaker
+
+        return CensusTaker(tables=self.tables, clock=self.clock)
+
+    @cached_property
+    def activity(self) -> ActivityCounter:
+        """Results and actions by the hour."""
+        from shared.provisioning.figures.activity import ActivityCounter
+
+        return ActivityCounter(tables=self.tables, clock=self.clock)
+
+    @cached_property
+    def cycles(self) -> CycleBook:
+        """What the sync did last."""
+        from shared.provisioning.figures.cycles import CycleBook
+
+        return CycleBook(tables=self.tables, clock=self.clock)
+
+    @cached_property
+    def figures(self) -> FiguresKeeper:
+        """When figures are counted."""
+        from shared.provisioning.figures.keeping import FiguresKeeper
+
+        return FiguresKeeper(
+            applications=self.applications, census=self.census, activity=self.activity, clock=self.clock
+        )
+
+    @cached_property
+    def application_reports(self) -> ApplicationReports:
+        """How applications stand."""
+        from shared.operations.application_report import ApplicationReports
+
+        return ApplicationReports(
+            applications=self.applications,
+            states=self.states,
+            census=self.census,
+            activity=self.activity,
+            cycles=self.cycles,
+            guard=self.guard,
+            limiter=self.limiter,
+            queues=self.queues,
+            clock=self.clock,
         )
 
     @cached_property

@@ -111,7 +111,7 @@ class World:
 
     async def sync(self) -> PullReport:
         """Run the sync once."""
-        return await self.services.puller.pull()
+        return await self.services.directory_sync.sync()
 
     async def deliver(self, limit: int = 10_000) -> int:
         """Deliver every visible message until none is left."""

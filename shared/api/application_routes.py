@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 
 from shared.api.access import Acting, Chosen, Composed, Prepared
-from shared.operations.application_report import ApplicationReport, report_application
+from shared.operations.application_report import ApplicationReport
 from shared.operations.connection_report import ConnectionReport, check_connection
 from shared.scim.connections import ScimConnections
 from shared.storage.tables import StorageUnavailable
@@ -31,13 +31,13 @@ class PauseRequest(BaseModel):
 @router.get("/applications")
 async def list_applications(services: Prepared) -> list[ApplicationReport]:
     """Every application of provisioning.yaml with its state and its figures, in the order of the file."""
-    return [await _report(services, name) for name in services.applications]
+    return await services.application_reports.report_all()
 
 
 @router.get("/applications/{app}")
 async def read_application(application: Chosen, services: Prepared) -> ApplicationReport:
     """One application."""
-    return await _report(services, application.name)
+    return await services.application_reports.report(application)
 
 
 @router.post("/applications/{app}/pause")
@@ -73,14 +73,3 @@ async def check_application_connection(application: Chosen, services: Composed) 
         return await check_connection(application, client, environment=services.settings.environment)
     finally:
         await connections.aclose()
-
-
-async def _report(services: Prepared, name: str) -> ApplicationReport:
-    return await report_application(
-        services.applications[name],
-        states=services.states,
-        tables=services.tables,
-        lists=services.lists,
-        queues=services.queues,
-        held_deletions=services.held_deletions,
-    )

@@ -89,22 +89,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show applications: state, accounts by state, what waits in the queues; of one also its history."""
-    from shared.operations.application_report import report_application
 
     async def count(services: Services) -> list[Any]:
         await services.tables.create_missing()
-        return [
-            await report_application(
-                each,
-                states=services.states,
-                tables=services.tables,
-                lists=services.lists,
-                queues=services.queues,
-                held_deletions=services.held_deletions,
-            )
-            for each in services.applications.values()
-            if application is None or each is pick(services.applications, application)
-        ]
+        reports = services.application_reports
+        if application is not None:
+            return [await reports.report(pick(services.applications, application))]
+        return await reports.report_all()
 
     with helpful(as_json=as_json):
         reports = run(count)

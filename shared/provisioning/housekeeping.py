@@ -1,10 +1,10 @@
-"""What runs by the clock and not by an event: guard, probes, sweep, log trim, notices, drift verification."""
+"""What runs by the clock and not by an event: guard, probes, sweep, log trim, figures, notices, verification."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.clock import Clock
@@ -22,10 +22,11 @@ from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.audit_trail import AuditTrail
 from shared.provisioning.backlog import Backlog
 from shared.provisioning.drift.verifying import Verifier
+from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.notices.notifier import Notifier
-from shared.provisioning.provisioning_log import LOG_PREFIX
+from shared.provisioning.provisioning_log import LOG_PREFIX, log_key
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
@@ -39,7 +40,6 @@ PROBED = 20
 """Accounts among which a probe chooses."""
 
 LOG_LIFE = timedelta(days=30)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,13 +53,14 @@ class Housekeeper:
     backlog: Backlog
     wakeups: MemberWakeups
     audit: AuditTrail
+    figures: FiguresKeeper
     verifier: Verifier
     reconciler: Reconciler
     notifier: Notifier
     clock: Clock
 
     async def keep_house(self) -> Mapping[str, int]:
-        """Release what the guard permits, probe what is quarantined, queue what is due, trim the log, tell, verify."""
+        """Release what the guard permits, probe, queue what is due, trim the log, count, tell, verify."""
         for application in self.applications.enabled:
             await self.guard.release(application)
             await self.states.announce(application.name)
@@ -70,6 +71,7 @@ class Housekeeper:
         for application in self.applications.enabled:
             await self._trim_log(application.name)
         await self.audit.trim()
+        await self.figures.keep()
         await self.notifier.tell_everything()
         # Last, because it takes its time.
         await gather_all([self.verifier.verify(application) for application in self.applications.enabled])
@@ -124,11 +126,10 @@ class Housekeeper:
 
     async def _trim_log(self, app: str) -> None:
         """Remove log records older than thirty days."""
-        inverted = int((_LATEST - (self.clock.now() - LOG_LIFE)).total_seconds() * 1_000_000)
         pages = self.tables.query(
             ACCOUNTS,
             app,
-            first=f"{LOG_PREFIX}{inverted:018d}",
+            first=log_key(self.clock.now() - LOG_LIFE),
             before=f"{LOG_PREFIX[:-1]};",
             select=("at",),
         )

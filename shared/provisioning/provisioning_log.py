@@ -81,9 +81,8 @@ class LogEntry:
 
     def operation(self) -> Operation:
         """The write that keeps the record."""
-        inverted = int((_LATEST - self.at).total_seconds() * 1_000_000)
         return Operation.merge(
-            f"{LOG_PREFIX}{inverted:018d}:{self.id[:12]}",
+            f"{log_key(self.at)}:{self.id[:12]}",
             {
                 "at": write_instant(self.at),
                 "source_id": self.source_id,
@@ -104,6 +103,12 @@ class LogEntry:
                 "trace": self.trace,
             },
         )
+
+
+def log_key(at: datetime) -> str:
+    """The key before all records of an instant, and of earlier ones, and behind those of later ones."""
+    inverted = int((_LATEST - at).total_seconds() * 1_000_000)
+    return f"{LOG_PREFIX}{inverted:018d}"
 
 
 def modified_properties(account: Account, plan: Plan) -> list[dict[str, Any]]:

@@ -64,6 +64,11 @@ class PullRun:
     trace: str = ""
     queued: Counter[str] = field(default_factory=Counter)
     raised: Counter[str] = field(default_factory=Counter)
+    pages: int = 0
+    changes: int = 0
+    """Users and groups on the pages that were read; for people."""
+    error: str = ""
+    """What Graph said when the run ended early; for people."""
     staged: set[str] = field(default_factory=set)
     """Applications in which this run staged somebody."""
     raised_at: float = 0.0

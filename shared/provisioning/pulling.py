@@ -92,7 +92,17 @@ class PullReport:
     """What a run did."""
 
     outcome: str
+    epoch: int = 0
+    """The run's number; 0: it did not get as far as the lease."""
+    pages: int = 0
+    """Pages of users and groups that were read."""
+    changes: int = 0
+    """Users and groups on those pages."""
     raised: Mapping[str, int] = field(default_factory=dict)
+    queued: Mapping[str, int] = field(default_factory=dict)
+    """Application -> accounts queued at once."""
+    error: str = ""
+    """What Graph said, if the run ended early."""
     raised_s: float = 0.0
     """Seconds until every touched row was raised; what follows releases and queues them."""
     duration_s: float = 0.0
@@ -147,13 +157,21 @@ class Puller:
             raise
         except (LeaseLost, StorageConflict) as error:
             telemetry.emit(telemetry.Event.PULLER_LEASE_LOST, reason=str(error))
-            return PullReport(outcome="lease lost")
+            return PullReport(outcome="lease lost", error=str(error))
         duration = self.clock.monotonic() - started
         telemetry.emit(
             telemetry.Event.DIRECTORY_PULLED, outcome=outcome, raised=run.raised, duration_s=round(duration, 3)
         )
         return PullReport(
-            outcome=outcome, raised=dict(run.raised), raised_s=run.raised_at - started, duration_s=duration
+            outcome=outcome,
+            epoch=run.checkpoint.epoch,
+            pages=run.pages,
+            changes=run.changes,
+            raised=dict(run.raised),
+            queued=dict(run.queued),
+            error=run.error,
+            raised_s=run.raised_at - started,
+            duration_s=duration,
         )
 
     async def _give_back_lease(self, before: Checkpoint) -> None:
@@ -336,15 +354,15 @@ class Puller:
                 # With its assignments unread an application would take everybody for unassigned.
                 await self.reconfiguration.apply(run, [each for each in reconfigured if _read_assignments(run, each)])
         except GraphThrottled as error:
-            blocked_s, outcome = error.retry_after_s, "throttled"
+            blocked_s, outcome, run.error = error.retry_after_s, "throttled", str(error)
             telemetry.emit(telemetry.Event.DIRECTORY_THROTTLED, retry_after_s=blocked_s)
         except SynchronizationReset as error:
             telemetry.emit(telemetry.Event.DIRECTORY_RESET, reason=str(error))
             run.finished.clear()
-            outcome = "reset"
+            outcome, run.error = "reset", str(error)
             run.checkpoint = _without_links(run.checkpoint)
         except (GraphError, PageError) as error:
-            outcome = "unavailable"
+            outcome, run.error = "unavailable", str(error)
             telemetry.emit(_event_of(error), reason=str(error))
         run.raised_at = self.clock.monotonic()
         for app in sorted(run.staged):
@@ -380,7 +398,7 @@ class Puller:
             except (GraphThrottled, SynchronizationReset):
                 raise
             except GraphError as error:
-                outcome = "unavailable"
+                outcome, run.error = "unavailable", str(error)
                 telemetry.emit(_event_of(error), application=app, reason=str(error))
         return outcome
 
@@ -393,6 +411,7 @@ class Puller:
             unusable = count_unusable(page)
             if unusable:
                 telemetry.emit(telemetry.Event.DIRECTORY_OBJECT_UNUSABLE, stream=first.stream, count=unusable)
+            run.pages, run.changes = run.pages + 1, run.changes + len(page.get("value") or ())
             if links.delta:
                 await pages.apply_page(run, page)
                 await pages.sweep_unseen(run)
@@ -418,8 +437,8 @@ class Puller:
             try:
                 await self.checkpoints.write(DurableWrite.PULLER_RELEASE, blocked)
             except StorageConflict:
-                return PullReport(outcome="throttled")
-        return PullReport(outcome=type(error).__name__)
+                return PullReport(outcome="throttled", error=str(error))
+        return PullReport(outcome=type(error).__name__, error=str(error))
 
     def _blocked_until(self, seconds: float) -> datetime | None:
         return self.clock.now() + timedelta(seconds=seconds) if seconds else None

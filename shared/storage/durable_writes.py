@@ -66,6 +66,9 @@ class DurableWrite(StrEnum):
     APPLICATION_STATE = "application status"
     LIMITER = "26 reserve slots of the vendor's rate"
     LOG = "provisioning log without a save"
+    CENSUS = "figures: how many accounts are in which state"
+    ACTIVITY = "figures: results by the hour, and how far the log was counted"
+    CYCLE = "figures: what the sync did last"
     LISTING = "25 page of a vendor's accounts listed for matching"
 
 

@@ -191,6 +191,14 @@ class Limiter:
             return 0.0
         return max(0.0, (local.blocked_until - self._now()).total_seconds())
 
+    async def read_pause(self, app: str) -> datetime | None:
+        """Until when the vendor asked everybody to wait, as storage says now; None: it never did.
+
+        For people: no slot depends on it. Raises StorageUnavailable.
+        """
+        row = await self._tables.read(_TABLE, app, _KEY)
+        return read_instant(row.text("blocked_until")) if row is not None else None
+
     async def block(self, app: str, seconds: float) -> None:
         """The vendor asked for a pause: nobody sends before it is over. A longer pause in force stays."""
         local = self._local.setdefault(app, _Local())

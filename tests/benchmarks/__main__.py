@@ -20,6 +20,7 @@ NAMES = (
     "incremental",
     "initial_round",
     "group_members",
+    "status",
     "limiter",
     "leaver",
     "outage",

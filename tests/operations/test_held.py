@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.operations.application_report import ApplicationReport, report_application
+from shared.operations.application_report import ApplicationReport
 from shared.operations.held_report import report_held
 from tests.provisioning.pulls import APP, assign, calm, people, pulling
 from tests.world import World
@@ -14,15 +14,7 @@ def narrow_guard(world: World, max_count: int) -> None:
 
 
 async def report_of(world: World) -> ApplicationReport:
-    services = world.services
-    return await report_application(
-        services.applications[APP],
-        states=services.states,
-        tables=services.tables,
-        lists=services.lists,
-        queues=services.queues,
-        held_deletions=services.held_deletions,
-    )
+    return await world.services.application_reports.report(world.services.applications[APP])
 
 
 async def test_who_the_sync_staged_and_the_guard_holds_is_held_in_the_status(azurite: str, name_prefix: str) -> None:

@@ -31,6 +31,9 @@ NOT_EVERY_TIME = frozenset(
 )
 """Writes that depend on people's ids or on the time of day, so that a story may come to its end without them."""
 
+FIGURES = frozenset({DurableWrite.CENSUS, DurableWrite.ACTIVITY, DurableWrite.CYCLE})
+"""Rows that no step of the protocol reads. One story dies at their writes, and at no others; it compares them, too."""
+
 
 def witness_of(stage: Stage) -> Witness:
     """A witness that sees whether something outside happened between two writes."""
@@ -44,6 +47,7 @@ async def test_a_crash_at_any_durable_write_ends_as_if_there_had_been_none(name:
         witness = witness_of(stage)
         wrong = {"undisturbed": await run(stage, story, witness)}
 
+        witness.points = [each for each in witness.points if (each[0].write in FIGURES) == (name == "figures")]
         for at, point in enumerate(witness.distinct() if not wrong["undisturbed"] else []):
             stage.redelivery_s = 600.0 * (at % 2)
             killer = Killer(point)
