@@ -111,8 +111,8 @@ class Services:
         name, rate = application.name, application.rate_limit.requests_per_second
 
         async def gate(priority: RequestPriority) -> Departure:
-            first = priority is RequestPriority.FIRST
-            slot = await self.limiter.reserve(name, rate, first=first)
+            first, asked = priority is RequestPriority.FIRST, priority is RequestPriority.ASKED
+            slot = await self.limiter.reserve(name, rate, first=first, begun=asked)
             await self.limiter.approach(slot)
             return partial(self.limiter.depart, name, rate, slot, first=first)
 

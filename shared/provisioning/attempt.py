@@ -51,6 +51,10 @@ class Outcome:
     action: str = ""
     hidden_s: float = 0.0
     """LATER and PUT_BACK: seconds until the message is visible again."""
+    steps: tuple[Step, ...] = ()
+    """What the last attempt of the run came to."""
+    entries: tuple[LogEntry, ...] = ()
+    """What the run wrote into the provisioning log, oldest first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +70,8 @@ class Attempt:
     """Monotonic."""
     first: bool
     """Came from the queue that overtakes."""
+    asked: bool = False
+    """A person waits for the answer: it goes before the backlog, and whoever asked goes on with what is left."""
     number: int = 1
     trace: str = ""
     facts: UserFacts | GroupFacts = field(default_factory=lambda: UserFacts(user=None))
@@ -89,6 +95,8 @@ class Attempt:
     lease_ends: float = 0.0
     """Monotonic, measured from before the write that took it."""
     steps: list[Step] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
+    """Log records that were to be written with a save."""
 
     @property
     def seen(self) -> str:
@@ -127,7 +135,7 @@ class Attempt:
         plan = self.plan
         code = code or (answer.error_code if answer else "")
         wrote = plan is not None and plan.writes and status is not LogStatus.SKIPPED
-        return LogEntry(
+        entry = LogEntry(
             at=self.now,
             id=entry_id,
             source_id=self.account.source_id,
@@ -147,6 +155,8 @@ class Attempt:
             modified=modified_properties(self.before, plan) if wrote and plan and not plan.members else (),
             trace=self.trace,
         )
+        self.entries.append(entry)
+        return entry
 
     def moved(self, account: Account) -> None:
         """Follow one of our own writes."""

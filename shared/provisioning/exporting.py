@@ -16,8 +16,10 @@ ClientOf = Callable[[Application], ScimClient]
 
 
 def priority_of(attempt: Attempt) -> RequestPriority:
-    """Who came through the overtaking queue also overtakes at the vendor's rate."""
-    return RequestPriority.FIRST if attempt.first else RequestPriority.NORMAL
+    """Who came through the overtaking queue also overtakes at the vendor's rate, and who is waited for the backlog."""
+    if attempt.first:
+        return RequestPriority.FIRST
+    return RequestPriority.ASKED if attempt.asked else RequestPriority.NORMAL
 
 
 class Exporter:

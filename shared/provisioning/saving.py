@@ -28,9 +28,10 @@ from shared.provisioning.failing import Failures
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.planning import Plan, ProvisioningAction
-from shared.provisioning.provisioning_log import LogStatus, Step, StepType
+from shared.provisioning.provisioning_log import LogStatus
 from shared.provisioning.references import References
 from shared.provisioning.standing import Standing
+from shared.provisioning.steps import unsent_step
 from shared.scim.answers import Answer
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
@@ -56,6 +57,7 @@ class Saves:
         assert attempt.plan is not None
         assert attempt.standing is not None
         state, reason = _state_of_skip(attempt.account, attempt.plan, attempt.standing)
+        attempt.steps.append(unsent_step(reason))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SKIPPED,
@@ -96,6 +98,7 @@ class Saves:
     async def stage(self, attempt: Attempt) -> Outcome:
         """Step 24: no destructive write leaves without the guard's permit."""
         assert attempt.plan is not None
+        attempt.steps.append(unsent_step("staged_for_deletion_guard"))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SKIPPED,
@@ -122,7 +125,6 @@ class Saves:
         keeps_doubt = attempt.reasserts_early and not deleted
         columns = self._columns_after(attempt, answer, plan, target_id=target_id, keeps_doubt=keeps_doubt)
         await self._tell_groups(attempt)
-        attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SUCCESS,
@@ -232,6 +234,9 @@ class Saves:
     async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
         """Step 31: raised while we were at it, or to be asserted once more after grace."""
         if not (saved.pending or keeps_doubt):
+            return
+        if attempt.asked and not keeps_doubt:
+            # Whoever asked goes on.
             return
         hidden_s = max(0.0, attempt.grace_left_s(self.grace_s)) + self.jitter() if keeps_doubt else 0.0
         await self.queues.send(
