@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from shared.provisioning.matching import Matcher
     from shared.provisioning.member_wakeups import MemberWakeups
     from shared.provisioning.memberships import Memberships
+    from shared.provisioning.on_demand import OnDemand
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
     from shared.provisioning.raise_lists import RaiseLists
@@ -216,6 +217,24 @@ class Services:
         from shared.provisioning.retries import Retries
 
         return Retries(tables=self.tables, queues=self.queues, clock=self.clock)
+
+    @cached_property
+    def on_demand(self) -> OnDemand:
+        """One account at once, when a person asks for it."""
+        from shared.provisioning.on_demand import OnDemand
+
+        return OnDemand(
+            rows=self.rows,
+            mirror=self.mirror,
+            states=self.states,
+            guard=self.guard,
+            memberships=self.memberships,
+            puller=self.puller,
+            reconciler=self.reconciler,
+            queues=self.queues,
+            clock=self.clock,
+            new_id=new_id,
+        )
 
     @cached_property
     def lists(self) -> RaiseLists:

@@ -203,6 +203,18 @@ class Memberships:
         )
         return len({user_of(row.key) async for page in pages for row in page})
 
+    async def count_left(self, account: Account) -> int:
+        """How many memberships of a group are still to be looked at: marked, and not yet compared. A few keys each."""
+        prefix = change_key(account.source_id, "", "")[:-1]
+        pages = self.tables.query(
+            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", select=("left",)
+        )
+        marked = len({user_of(row.key) async for page in pages for row in page})
+        if not account.fill:
+            return marked
+        after = "" if account.fill == FROM_START else account.fill
+        return marked + await self.mirror.count_members(account.source_id, after=after)
+
     async def note(self, attempt: Attempt) -> None:
         """Bring the rows of memberships up to date with what was sent, before the group's own row is saved.
 

@@ -123,8 +123,11 @@ class Puller:
     _looked_at: dict[str, float] = field(default_factory=dict)
     """Application -> when its status was last read, on the monotonic clock."""
 
-    async def pull(self, *, trace: str = "") -> PullReport:
-        """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere."""
+    async def pull(self, *, trace: str = "", within_s: float = RUN_BUDGET_S) -> PullReport:
+        """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere.
+
+        `within_s`: the run ends at the first page boundary after this.
+        """
         started = self.clock.monotonic()
         checkpoint = await self.checkpoints.read()
         if self._must_wait(checkpoint):
@@ -141,7 +144,8 @@ class Puller:
             return PullReport(outcome="nothing new")
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace, lists=lists)
-            outcome = await self._run(run, firsts, lists, reconfigured, unread=unread)
+            until = self.clock.monotonic() + min(within_s, RUN_BUDGET_S)
+            outcome = await self._run(run, firsts, lists, reconfigured, unread=unread, until=until)
         except StorageUnavailable:
             await self._give_back_lease(checkpoint)
             raise
@@ -323,9 +327,9 @@ class Puller:
         reconfigured: Sequence[Application],
         *,
         unread: Set[str],
+        until: float,
     ) -> str:
         """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
-        until = self.clock.monotonic() + RUN_BUDGET_S
         blocked_s, outcome = 0.0, "pulled"
         self.reconfiguration.forget_departed(run)
         try:

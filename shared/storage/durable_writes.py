@@ -57,6 +57,7 @@ class DurableWrite(StrEnum):
     DRIFT_REPAIR = "39 raise an account that differs"
     POISON_ESCROW = "poison: record on the account row"
     CRASH_NOTE = "poison: note on the account row what failed"
+    RAISE_ASKED = "operator: raise one account"
     RETRY = "operator: begin a new series of attempts"
     RETRY_ENQUEUE = "operator: enqueue an account"
     AUDIT = "operator: note who does what, before and after"

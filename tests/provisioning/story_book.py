@@ -15,6 +15,7 @@ from shared.storage.tables import Operation, StorageConflict
 from tests.provisioning.application_stories import APPLICATION_STORIES
 from tests.provisioning.drift_stories import DRIFT_STORIES
 from tests.provisioning.group_stories import GROUP_STORIES
+from tests.provisioning.on_demand_stories import ON_DEMAND_STORIES
 from tests.provisioning.stories import APP, Scenery, Stage, message_about, raised_while_sending
 from tests.simulation.vendors.options import FilterMode, VendorOptions
 
@@ -511,6 +512,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     **GROUP_STORIES,
     **APPLICATION_STORIES,
     **DRIFT_STORIES,
+    **ON_DEMAND_STORIES,
 }
 
 
