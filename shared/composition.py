@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.audit_trail import AuditTrail
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.checkpoint import Checkpoints
     from shared.provisioning.drift.findings import DriftFindings
     from shared.provisioning.drift.rounds import DriftRounds
     from shared.provisioning.drift.verifying import Verifier
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
+    from shared.provisioning.restarting import Restarts
     from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
     from shared.scim.client import Departure, Gate, ScimClient
@@ -237,6 +239,20 @@ class Services:
         )
 
     @cached_property
+    def restarts(self) -> Restarts:
+        """A restart of an application, with chosen scopes."""
+        from shared.provisioning.restarting import Restarts
+
+        return Restarts(checkpoints=self.checkpoints, states=self.states, retries=self.retries, clock=self.clock)
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """How far the directory was read."""
+        from shared.provisioning.checkpoint import Checkpoints
+
+        return Checkpoints(self.tables)
+
+    @cached_property
     def lists(self) -> RaiseLists:
         """Accounts that are raised when their queue has room."""
         from shared.provisioning.raise_lists import RaiseLists
@@ -286,7 +302,6 @@ class Services:
     def puller(self) -> Puller:
         """The sync."""
         from shared.provisioning.assignment_pages import AssignmentPages
-        from shared.provisioning.checkpoint import Checkpoints
         from shared.provisioning.group_pages import GroupPages
         from shared.provisioning.pulling import Puller
         from shared.provisioning.reconfiguration import Reconfiguration
@@ -299,13 +314,18 @@ class Services:
             mirror=self.mirror,
             tables=self.tables,
             queues=self.queues,
-            checkpoints=Checkpoints(self.tables),
+            checkpoints=self.checkpoints,
             states=self.states,
             guard=self.guard,
             lists=self.lists,
             backlog=self.backlog,
             reconfiguration=Reconfiguration(
-                states=self.states, tables=self.tables, mirror=self.mirror, groups=groups, audit=self.audit
+                states=self.states,
+                tables=self.tables,
+                mirror=self.mirror,
+                groups=groups,
+                audit=self.audit,
+                checkpoints=self.checkpoints,
             ),
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,

@@ -12,6 +12,7 @@ from shared.config.applications import Application
 from shared.config.profile import ResourceProfile
 from shared.directory.mirror import Assignment, GroupFacts, UserFacts
 from shared.provisioning.accounts import Account, Reference, ResourceKind
+from shared.provisioning.generations import generation_of, row_config
 from shared.provisioning.member_changes import MemberBatch
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, modified_properties
@@ -74,6 +75,10 @@ class Attempt:
     """A person waits for the answer: it goes before the backlog, and whoever asked goes on with what is left."""
     number: int = 1
     trace: str = ""
+    generation: int = 0
+    """How often the application was restarted, as far as this process knows."""
+    asserted: int = 0
+    """The generation of the last restart that put no trust in what was sent."""
     facts: UserFacts | GroupFacts = field(default_factory=lambda: UserFacts(user=None))
     groups: Mapping[str, Assignment] = field(default_factory=dict)
     standing: Standing | None = None
@@ -102,6 +107,21 @@ class Attempt:
     def seen(self) -> str:
         """The `wanted` this attempt decided for."""
         return self.before.wanted
+
+    @property
+    def config(self) -> str:
+        """What the row says once it is applied."""
+        return row_config(self.application.config_hash, self.generation)
+
+    @property
+    def unsettled_config(self) -> str:
+        """What the row says while what is wanted was not applied: that a restart is still to be carried out, too."""
+        return row_config(self.application.config_hash, min(self.generation, generation_of(self.before.config)))
+
+    @property
+    def distrusts(self) -> bool:
+        """Whether a restart says that what was sent counts as unknown: it is asserted again."""
+        return bool(self.before.target_id) and generation_of(self.before.config) < self.asserted
 
     @property
     def resource(self) -> ResourceProfile:

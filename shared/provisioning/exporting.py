@@ -105,7 +105,7 @@ class Exporter:
 
     def _etag(self, attempt: Attempt) -> str | None:
         """If-Match, where the vendor gives versions. In doubt the version we know is as worthless as `sent`."""
-        if not attempt.application.protocol.etag or attempt.before.intent is not None:
+        if not attempt.application.protocol.etag or attempt.before.intent is not None or attempt.distrusts:
             return None
         if attempt.hit is not None:
             meta = attempt.hit.get("meta")

@@ -128,7 +128,7 @@ class MemberSaves:
         assert attempt.plan is not None
         emptied = not (attempt.standing is not None and attempt.standing.is_active)
         return {
-            **write_columns(applied=attempt.seen, tried=attempt.seen, config=attempt.application.config_hash),
+            **write_columns(applied=attempt.seen, tried=attempt.seen, config=attempt.config),
             **write_columns(state=AccountState.SKIPPED if emptied else AccountState.IN_SYNC),
             **write_columns(fill=FROM_START if emptied else "", staged=None, permit=None, removing=0),
             **write_columns(**NOTHING_FAILED),
@@ -138,7 +138,7 @@ class MemberSaves:
         """Something is left: now, or, where all of it was refused before, when the ladder says."""
         assert attempt.batch is not None
         batch = attempt.batch
-        columns = write_columns(pending=True, fill=batch.fill, config=attempt.application.config_hash)
+        columns = write_columns(pending=True, fill=batch.fill, config=attempt.config)
         if not batch.is_last and self._waits(attempt) >= IN_DOUBT_S:
             # No message: the sweep brings it back, and a new change at once.
             again_at = attempt.now + timedelta(seconds=IN_DOUBT_S)

@@ -138,9 +138,14 @@ class Puller:
         except GraphError as error:
             return await self._end_unread(checkpoint, error)
         reconfigured = self._reconfigured(checkpoint, unread)
+        restarted = [
+            application
+            for application in self.applications.enabled
+            if application.name in checkpoint.restarts and application.name not in unread
+        ]
         departed = checkpoint.configs.keys() - {application.name for application in self.applications.enabled}
         is_news = any(first.is_news for first in firsts) or bool(lists)
-        if not (is_news or reconfigured or departed or checkpoint.backlog):
+        if not (is_news or reconfigured or restarted or departed or checkpoint.backlog):
             return PullReport(outcome="nothing new")
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace, lists=lists)
@@ -334,6 +339,7 @@ class Puller:
         self.reconfiguration.forget_departed(run)
         try:
             await self.reconfiguration.apply(run, [each for each in reconfigured if _knows_assignments(run, each)])
+            await self.reconfiguration.take_up_restarts(run)
             outcome = "to be continued"
             if await self._run_streams(run, firsts, until=until):
                 outcome = await self._apply_lists(run, lists, until=until)

@@ -25,6 +25,7 @@ from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
 from shared.provisioning.accounts import (
+    FROM_START,
     IntentKind,
     ResourceKind,
     SentTooLong,
@@ -34,6 +35,7 @@ from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
+from shared.provisioning.generations import generation_of, is_behind
 from shared.provisioning.leasing import Leases, NotDepartedError
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.matching import Matcher, Verdict
@@ -179,7 +181,11 @@ class Reconciler:
     async def _read_row(self, application: Application, message: Message, *, first: bool, asked: bool) -> Attempt:
         """Step 18: the row, and the attempt that begins with it."""
         started = self.clock.monotonic()
+        # Before the row: a restart that comes in between finds it behind.
+        state = await self.states.read(application.name)
         account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
+        if account.kind is ResourceKind.GROUP and generation_of(account.config) < state.generation:
+            account = replace(account, fill=FROM_START if not account.fill else account.fill)
         return Attempt(
             application=application,
             account=account,
@@ -190,6 +196,8 @@ class Reconciler:
             asked=asked,
             number=message.attempt,
             trace=message.trace,
+            generation=state.generation,
+            asserted=state.asserted,
         )
 
     async def _attempt(self, attempt: Attempt) -> Outcome | None:
@@ -290,7 +298,7 @@ class Reconciler:
     def _is_due(self, attempt: Attempt) -> bool:
         """Whether the row waits for an attempt: raised, in doubt, or applied with another configuration."""
         account = attempt.account
-        reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
+        reconfigured = bool(account.wanted) and is_behind(account.config, attempt.config)
         return account.pending or account.is_in_doubt(attempt.now) or reconfigured
 
     def _wait_for_grace(self, attempt: Attempt) -> Outcome:
@@ -384,7 +392,8 @@ class Reconciler:
                 standing,
                 map_as=lambda soft_deleted: self._map(attempt, soft_deleted=soft_deleted),
                 # What is in doubt about memberships leaves the group itself as it was sent.
-                in_doubt=attempt.account.intent is not None and not doubtful_members(attempt.account),
+                in_doubt=attempt.distrusts
+                or (attempt.account.intent is not None and not doubtful_members(attempt.account)),
             )
             if attempt.plan.state is not None:
                 encode_sent(attempt.plan.state)

@@ -71,7 +71,7 @@ class Saves:
         await self.rows.save_nothing(
             attempt.account,
             state=state,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             entry=entry,
             references=encode_references(references),
             more_columns={"fill": FROM_START} if left_alone else more_columns,
@@ -88,7 +88,7 @@ class Saves:
         await self.rows.save_nothing(
             attempt.account,
             state=AccountState.SKIPPED,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             entry=entry,
             more_columns={"fill": FROM_START},
         )
@@ -107,7 +107,7 @@ class Saves:
             action="stageddelete",
         )
         removing = attempt.batch.leaving if attempt.plan.empties and attempt.batch else 0
-        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry, removing=removing)
+        await self.rows.stage(attempt.account, config=attempt.unsettled_config, entry=entry, removing=removing)
         telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
         if removing and not attempt.before.removing:
             telemetry.emit(telemetry.Event.DELETIONS_HELD, **self._ids(attempt), count=removing)
@@ -201,7 +201,7 @@ class Saves:
             target_id=target_id,
             target_version=answer.etag or "",
             sent=None if plan.action is ProvisioningAction.DELETE else plan.state,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             state=_state_of_write(plan),
             references=encode_references(self._references_after(attempt)),
             waking=attempt.hit is not None and attempt.account.waking,
@@ -218,17 +218,19 @@ class Saves:
             columns |= write_columns(intent=None, intent_at=None, permit=None)
         if not plan.is_destructive:
             columns |= write_columns(staged=None, permit=None)
+        # A row that was due without a raise, after a restart, say, had applied what is wanted: something is left now.
+        earlier = attempt.before.applied if attempt.before.applied != attempt.seen else None
         if self._has_members(attempt) and plan.action is not ProvisioningAction.DELETE:
             # Not applied: the memberships come with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
-            if attempt.before.sent is None:
+            columns |= write_columns(applied=earlier, tried=None, state=AccountState.PENDING)
+            if attempt.before.sent is None or attempt.before.fill == FROM_START:
                 columns["fill"] = FROM_START
             if plan.action is ProvisioningAction.CREATE or attempt.hit is not None:
                 columns["members"] = 0
         links = plan.action is ProvisioningAction.CREATE or attempt.hit is not None
         if plan.parks or (links and self.references.awaits_itself(attempt)):
             # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+            columns |= write_columns(applied=earlier, tried=None, state=AccountState.PENDING)
         return columns
 
     async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
