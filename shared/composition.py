@@ -243,7 +243,13 @@ class Services:
         """A restart of an application, with chosen scopes."""
         from shared.provisioning.restarting import Restarts
 
-        return Restarts(checkpoints=self.checkpoints, states=self.states, retries=self.retries, clock=self.clock)
+        return Restarts(
+            checkpoints=self.checkpoints,
+            states=self.states,
+            retries=self.retries,
+            tables=self.tables,
+            clock=self.clock,
+        )
 
     @cached_property
     def checkpoints(self) -> Checkpoints:

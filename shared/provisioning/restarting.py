@@ -24,10 +24,13 @@ from enum import StrEnum
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application
+from shared.provisioning.account_lists import list_accounts
+from shared.provisioning.accounts import ResourceKind
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.checkpoint import Checkpoints, RestartMark
+from shared.provisioning.generations import is_behind, row_config
 from shared.provisioning.retries import Retries
-from shared.storage.tables import StorageConflict
+from shared.storage.tables import StorageConflict, Tables
 
 
 class RestartScope(StrEnum):
@@ -71,6 +74,7 @@ class Restarts:
     checkpoints: Checkpoints
     states: ApplicationStates
     retries: Retries
+    tables: Tables
     clock: Clock
 
     async def restart(self, application: Application, scopes: Collection[RestartScope]) -> RestartReport:
@@ -113,6 +117,21 @@ class Restarts:
             watch=_watch(ordered, state.status),
         )
 
+    async def count_left(self, application: Application) -> int:
+        """How many account rows the last restart, or a change of configuration, has not come to yet.
+
+        Held accounts count until a person has answered. A request per thousand of them. Raises StorageUnavailable.
+        """
+        state = await self.states.read_fresh(application.name)
+        current = row_config(application.config_hash, state.generation)
+        left = 0
+        for kind in ResourceKind:
+            async for page in list_accounts(
+                self.tables, application.name, kind, where=f"config ne '{current}'", select=("config", "wanted")
+            ):
+                left += sum(bool(account.wanted) and is_behind(account.config, current) for account in page)
+        return left
+
     async def _begin_generation(self, app: str, *, asserts: bool) -> int:
         """The mark first, then the number: whoever finds the mark carries the rest out. One that is open goes on."""
         while True:
@@ -149,11 +168,16 @@ def _tell(scope: RestartScope, *, retried: int, ended: bool) -> str:
 
 
 def _watch(scopes: tuple[RestartScope, ...], status: ApplicationStatus) -> str:
-    words = ["See the application's counts: what is due falls to none, in the vendor's pace."]
+    words = []
     if RestartScope.WATERMARK in scopes:
-        words.append("The next sync fills the queue; departures wait for the deletion guard as always.")
+        words.append(
+            "The next sync fills the queue; the number of accounts still to be looked at falls in the vendor's pace. "
+            "Departures wait for the deletion guard as always."
+        )
+    if RestartScope.ESCROWS in scopes:
+        words.append("What fails again is in escrow again, with its reason.")
     if status is ApplicationStatus.PAUSED:
         words.append("The application is paused by a person: nothing is sent until it is resumed.")
     elif status is ApplicationStatus.QUARANTINE:
         words.append("The application is in quarantine: nothing is sent until a probe is good, or it is restarted.")
-    return " ".join(words)
+    return " ".join(words) or "Messages are worked on again."

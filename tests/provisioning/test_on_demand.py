@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
+from shared.clock import write_instant
 from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, ResourceKind, account_key
 from shared.provisioning.applications_state import ApplicationStatus
 from shared.provisioning.on_demand import OnDemandOutcome, OnDemandReport
@@ -411,3 +413,38 @@ async def test_who_dies_after_the_raise_leaves_a_row_that_the_sweep_queues(momen
             assert await stage.findings() == []
         else:
             assert account == Account(application=APP, kind=ResourceKind.USER, source_id=user_id)
+
+
+async def test_a_person_who_waits_goes_before_the_backlog_and_leaves_the_leavers_head_room(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="rate_limit: {requests_per_second: 10}")) as stage:
+        leaver = await stage.provisioned()
+        joiner = await mirrored(stage)
+        stage.tenant.disable(leaver)
+        stage.world.services.puller.guard.release = _no_release
+        await stage.sync()
+        stage.start()
+        limiter = stage.world.services.limiter
+        reserve, overtakes = limiter.reserve, list[bool]()
+
+        async def watched(app, rate, *, first, **more):
+            overtakes.append(first)
+            return await reserve(app, rate, first=first, **more)
+
+        limiter.reserve = watched
+        # The backlog of other workers has every slot it may take: those of the next second, and a little more.
+        taken = {"next_slot": write_instant(stage.world.clock.now() + timedelta(seconds=1.3)), "blocked_until": ""}
+        await stage.world.services.tables.commit(
+            DurableWrite.LIMITER, "applications", APP, [Operation.merge("limiter", taken)]
+        )
+        began = stage.world.clock.elapsed
+        joined = await ask(stage, joiner)
+        waited, for_joiner = stage.world.clock.elapsed - began, list(overtakes)
+        left = await ask(stage, leaver)
+
+        assert [joined.outcome, left.outcome] == [OnDemandOutcome.PROVISIONED] * 2
+        assert [len(joined.attempts), len(left.attempts)] == [1, 2]
+        assert waited < 2.0
+        assert set(for_joiner) == {False}
+        assert set(overtakes[len(for_joiner) :]) == {True}
+        await stage.settle()
+        assert await stage.findings() == []
