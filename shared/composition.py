@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.audit_trail import AuditTrail
     from shared.provisioning.backlog import Backlog
+    from shared.provisioning.checkpoint import Checkpoints
     from shared.provisioning.deciding import Decider
     from shared.provisioning.directory_sync import DirectorySync
     from shared.provisioning.drift.findings import DriftFindings
@@ -49,11 +50,13 @@ if TYPE_CHECKING:
     from shared.provisioning.memberships import Memberships
     from shared.provisioning.notices.notifier import Notifier
     from shared.provisioning.notices.webhook import Webhooks
+    from shared.provisioning.on_demand import OnDemand
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
     from shared.provisioning.raise_lists import RaiseLists
     from shared.provisioning.reconcile import Reconciler
     from shared.provisioning.references import References
+    from shared.provisioning.restarting import Restarts
     from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
     from shared.scim.client import Departure, Gate, ScimClient
@@ -123,8 +126,8 @@ class Services:
         name, rate = application.name, application.rate_limit.requests_per_second
 
         async def gate(priority: RequestPriority) -> Departure:
-            first = priority is RequestPriority.FIRST
-            slot = await self.limiter.reserve(name, rate, first=first)
+            first, asked = priority is RequestPriority.FIRST, priority is RequestPriority.ASKED
+            slot = await self.limiter.reserve(name, rate, first=first, begun=asked)
             await self.limiter.approach(slot)
             return partial(self.limiter.depart, name, rate, slot, first=first)
 
@@ -230,6 +233,44 @@ class Services:
         return Retries(tables=self.tables, queues=self.queues, clock=self.clock)
 
     @cached_property
+    def on_demand(self) -> OnDemand:
+        """One account at once, when a person asks for it."""
+        from shared.provisioning.on_demand import OnDemand
+
+        return OnDemand(
+            rows=self.rows,
+            mirror=self.mirror,
+            states=self.states,
+            guard=self.guard,
+            memberships=self.memberships,
+            puller=self.puller,
+            reconciler=self.reconciler,
+            queues=self.queues,
+            clock=self.clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def restarts(self) -> Restarts:
+        """A restart of an application, with chosen scopes."""
+        from shared.provisioning.restarting import Restarts
+
+        return Restarts(
+            checkpoints=self.checkpoints,
+            states=self.states,
+            retries=self.retries,
+            tables=self.tables,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """How far the directory was read."""
+        from shared.provisioning.checkpoint import Checkpoints
+
+        return Checkpoints(self.tables)
+
+    @cached_property
     def lists(self) -> RaiseLists:
         """Accounts that are raised when their queue has room."""
         from shared.provisioning.raise_lists import RaiseLists
@@ -286,7 +327,6 @@ class Services:
     def puller(self) -> Puller:
         """The sync."""
         from shared.provisioning.assignment_pages import AssignmentPages
-        from shared.provisioning.checkpoint import Checkpoints
         from shared.provisioning.group_pages import GroupPages
         from shared.provisioning.pulling import Puller
         from shared.provisioning.reconfiguration import Reconfiguration
@@ -299,13 +339,18 @@ class Services:
             mirror=self.mirror,
             tables=self.tables,
             queues=self.queues,
-            checkpoints=Checkpoints(self.tables),
+            checkpoints=self.checkpoints,
             states=self.states,
             guard=self.guard,
             lists=self.lists,
             backlog=self.backlog,
             reconfiguration=Reconfiguration(
-                states=self.states, tables=self.tables, mirror=self.mirror, groups=groups, audit=self.audit
+                states=self.states,
+                tables=self.tables,
+                mirror=self.mirror,
+                groups=groups,
+                audit=self.audit,
+                checkpoints=self.checkpoints,
             ),
             users=UserPages(graph=self.graph, mirror=self.mirror),
             groups=groups,
@@ -544,7 +589,6 @@ class Services:
     @cached_property
     def notifier(self) -> Notifier:
         """Who tells people."""
-        from shared.provisioning.checkpoint import Checkpoints
         from shared.provisioning.notices.notifier import Notifier
         from shared.provisioning.notices.stuck_accounts import StuckAccounts
         from shared.provisioning.notices.told_rows import ToldRows
@@ -553,9 +597,7 @@ class Services:
             applications=self.applications,
             states=self.states,
             guard=self.guard,
-            stuck=StuckAccounts(
-                tables=self.tables, lists=self.lists, checkpoints=Checkpoints(self.tables), guard=self.guard
-            ),
+            stuck=StuckAccounts(tables=self.tables, lists=self.lists, checkpoints=self.checkpoints, guard=self.guard),
             rows=ToldRows(self.tables),
             webhooks=self.webhooks,
             clock=self.clock,

@@ -41,6 +41,7 @@ class Event(StrEnum):
     APPLICATION_QUARANTINED = "application.quarantined"
     APPLICATION_PAUSED = "application.paused"
     APPLICATION_RESUMED = "application.resumed"
+    APPLICATION_RESTARTED = "application.restarted"
     APPLICATION_CONFIGURED = "application.configured"
     ACCOUNT_DRIFTED = "account.drifted"
     DRIFT_VERIFIED = "drift.verified"

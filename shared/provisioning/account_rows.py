@@ -21,6 +21,7 @@ from shared.provisioning.accounts import (
     IntentKind,
     ResourceKind,
     account_key,
+    make_number,
     match_key,
     read_account,
     released_number,
@@ -31,6 +32,9 @@ from shared.provisioning.guard import staged_key
 from shared.provisioning.provisioning_log import LogEntry
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, gather_all
+
+_BEFORE_ALL = make_number(0, 0)
+"""Below every number of a puller, whose epochs begin with 1: whatever it raises the row to comes later."""
 
 _SAVES = 3
 _PARALLEL_READS = 16
@@ -212,6 +216,18 @@ class AccountRows:
             await self._tables.commit(DurableWrite.WAKE, ACCOUNTS, account.application, [raised])
         except StorageConflict:
             raise RowMoved from None
+
+    async def raise_asked(self, account: Account, *, fill: str = "") -> None:
+        """Raise one row because a person asks for it; somebody who has none yet gets one. Raises RowMoved.
+
+        `queued_at` stays empty: if the asking process dies, the next sweep queues the row. `fill`: the memberships of a
+        group that are compared.
+        """
+        number = released_number(account.wanted or _BEFORE_ALL)
+        columns = write_columns(wanted=number, pending=True, queued_at=None)
+        if account.kind is ResourceKind.GROUP:
+            columns["fill"] = fill
+        await self._unleased(DurableWrite.RAISE_ASKED, account, columns, None)
 
     async def save_nothing(
         self,

@@ -83,6 +83,10 @@ class ApplicationState:
     listed_at: datetime | None = None
     """When the vendor's accounts were last listed for matching."""
     groups_listed_at: datetime | None = None
+    generation: int = 0
+    """How often the application was restarted: an account row of an earlier generation is looked at again."""
+    asserted: int = 0
+    """The generation of the last restart that put no trust in what was sent before it."""
     history: tuple[StatusChange, ...] = ()
     """The last changes of status and reason, newest first."""
     unannounced: str = ""
@@ -132,6 +136,8 @@ class ApplicationStates:
                 resumed_at=read_instant(str(values.get("resumed_at", ""))),
                 listed_at=read_instant(str(values.get("listed_at", ""))),
                 groups_listed_at=read_instant(str(values.get("groups_listed_at", ""))),
+                generation=int(values.get("generation", 0)),
+                asserted=int(values.get("asserted", 0)),
                 history=_read_history(str(values.get("history", ""))),
                 unannounced=str(values.get("unannounced", "")),
             )
@@ -272,6 +278,19 @@ class ApplicationStates:
 
         await self._move(DurableWrite.APPLICATION_STATE, name, note)
 
+    async def begin_generation(self, name: str, generation: int, *, asserts: bool) -> None:
+        """Let every account row of an earlier generation be looked at again. Idempotent; never back.
+
+        `asserts`: what was sent to them counts as unknown.
+        """
+
+        def begin(state: ApplicationState) -> ApplicationState | None:
+            asserted = max(state.asserted, generation) if asserts else state.asserted
+            moved = replace(state, generation=max(state.generation, generation), asserted=asserted)
+            return moved if moved != state else None
+
+        await self._move(DurableWrite.RESTART_BEGIN, name, begin)
+
     async def _move(
         self, write: DurableWrite, name: str, change: Callable[[ApplicationState], ApplicationState | None]
     ) -> ApplicationState:
@@ -293,6 +312,8 @@ class ApplicationStates:
                 resumed_at=moved.resumed_at,
                 listed_at=moved.listed_at,
                 groups_listed_at=moved.groups_listed_at,
+                generation=moved.generation,
+                asserted=moved.asserted,
                 history=_write_history(moved.history),
                 unannounced=moved.unannounced,
             )

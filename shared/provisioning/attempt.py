@@ -12,6 +12,7 @@ from shared.config.applications import Application
 from shared.config.profile import ResourceProfile
 from shared.directory.mirror import Assignment, GroupFacts, UserFacts
 from shared.provisioning.accounts import Account, Reference, ResourceKind
+from shared.provisioning.generations import generation_of, row_config
 from shared.provisioning.member_changes import MemberBatch
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, modified_properties
@@ -51,6 +52,10 @@ class Outcome:
     action: str = ""
     hidden_s: float = 0.0
     """LATER and PUT_BACK: seconds until the message is visible again."""
+    steps: tuple[Step, ...] = ()
+    """What the last attempt of the run came to."""
+    entries: tuple[LogEntry, ...] = ()
+    """What the run wrote into the provisioning log, oldest first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +71,14 @@ class Attempt:
     """Monotonic."""
     first: bool
     """Came from the queue that overtakes."""
+    asked: bool = False
+    """A person waits for the answer: it goes before the backlog, and whoever asked goes on with what is left."""
     number: int = 1
     trace: str = ""
+    generation: int = 0
+    """How often the application was restarted, as far as this process knows."""
+    asserted: int = 0
+    """The generation of the last restart that put no trust in what was sent."""
     facts: UserFacts | GroupFacts = field(default_factory=lambda: UserFacts(user=None))
     groups: Mapping[str, Assignment] = field(default_factory=dict)
     standing: Standing | None = None
@@ -89,11 +100,28 @@ class Attempt:
     lease_ends: float = 0.0
     """Monotonic, measured from before the write that took it."""
     steps: list[Step] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
+    """Log records that were to be written with a save."""
 
     @property
     def seen(self) -> str:
         """The `wanted` this attempt decided for."""
         return self.before.wanted
+
+    @property
+    def config(self) -> str:
+        """What the row says once it is applied."""
+        return row_config(self.application.config_hash, self.generation)
+
+    @property
+    def unsettled_config(self) -> str:
+        """What the row says while what is wanted was not applied: that a restart is still to be carried out, too."""
+        return row_config(self.application.config_hash, min(self.generation, generation_of(self.before.config)))
+
+    @property
+    def distrusts(self) -> bool:
+        """Whether a restart says that what was sent counts as unknown: it is asserted again."""
+        return bool(self.before.target_id) and generation_of(self.before.config) < self.asserted
 
     @property
     def resource(self) -> ResourceProfile:
@@ -127,7 +155,7 @@ class Attempt:
         plan = self.plan
         code = code or (answer.error_code if answer else "")
         wrote = plan is not None and plan.writes and status is not LogStatus.SKIPPED
-        return LogEntry(
+        entry = LogEntry(
             at=self.now,
             id=entry_id,
             source_id=self.account.source_id,
@@ -147,6 +175,8 @@ class Attempt:
             modified=modified_properties(self.before, plan) if wrote and plan and not plan.members else (),
             trace=self.trace,
         )
+        self.entries.append(entry)
+        return entry
 
     def moved(self, account: Account) -> None:
         """Follow one of our own writes."""

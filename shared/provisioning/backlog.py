@@ -25,6 +25,7 @@ from shared.provisioning.accounts import (
     write_columns,
 )
 from shared.provisioning.applications_state import ApplicationState, ApplicationStates
+from shared.provisioning.generations import is_behind, row_config
 from shared.provisioning.raise_lists import RaiseLists
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
@@ -93,7 +94,7 @@ def judge_due(account: Account, rules: DueRules, now: datetime) -> Due:
     applied with another configuration, escrowed rows whose time has come, linked rows whose reports were not told. Not
     due: rows held or staged for the guard, leased rows, rows that wait for their next attempt.
     """
-    reconfigured = bool(account.wanted) and account.config != rules.config
+    reconfigured = bool(account.wanted) and is_behind(account.config, rules.config)
     in_doubt = account.is_in_doubt(now)
     if not (account.pending or in_doubt or reconfigured or account.waking) or account.is_leased(now):
         return Due.NOT
@@ -196,7 +197,7 @@ class Backlog:
         if room <= 0:
             return cursor
         rules = self._rules(application, state)
-        condition = f"pending eq true or intent ne '' or config ne '{application.config_hash}' or waking eq true"
+        condition = f"pending eq true or intent ne '' or config ne '{rules.config}' or waking eq true"
         last, queued = cursor, 0
         async for page in self._read_rows(application.name, condition, after=cursor):
             now = self._clock.now()
@@ -244,7 +245,7 @@ class Backlog:
 
     def _rules(self, application: Application, state: ApplicationState) -> DueRules:
         return DueRules(
-            config=application.config_hash,
+            config=row_config(application.config_hash, state.generation),
             grace=self._grace,
             sweep_after=self._sweep_after,
             resumed_at=state.resumed_at,

@@ -14,7 +14,7 @@ from typing import Any
 from shared.clock import read_instant, write_instant
 from shared.provisioning.accounts import Number, make_number
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, Tables, split_text
+from shared.storage.tables import Operation, Row, StorageConflict, Tables, split_text
 
 CHECKPOINT = "checkpoint"
 _PARTS = 30
@@ -22,6 +22,7 @@ _PARTS = 30
 
 _PARTITION = "directory"
 _KEY = "streams"
+_RESTART = "restart:"
 
 
 class LeaseLost(Exception):
@@ -53,6 +54,17 @@ class StreamState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestartMark:
+    """A person restarted an application, and the puller has not looked yet who should have a row and has none."""
+
+    app: str
+    generation: int
+    asserts: bool
+    """What was sent before counts as unknown."""
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """The checkpoint row as read."""
 
@@ -69,6 +81,9 @@ class Checkpoint:
     """Application -> configuration hash its rows were last raised for."""
     backlog: dict[str, str] = field(default_factory=dict)
     """Application -> row key after which the top-up goes on; present while rows wait for a message."""
+
+    restarts: dict[str, RestartMark] = field(default_factory=dict)
+    """Application -> its restart, as rows beside the checkpoint say: read with it, and never written with it."""
 
     def stream(self, name: str) -> StreamState:
         """The state of a stream; one never read is empty."""
@@ -91,10 +106,14 @@ class Checkpoints:
         self._tables = tables
 
     async def read(self) -> Checkpoint:
-        """Read the row; an absent one is a checkpoint that never moved."""
-        row = await self._tables.read(CHECKPOINT, _PARTITION, _KEY)
+        """Read the row, and restarts beside it; an absent one is a checkpoint that never moved. One request."""
+        rows = {row.key: row for row in await self._tables.read_range(CHECKPOINT, _PARTITION, first="", before="")}
+        restarts = {
+            mark.app: mark for key, row in rows.items() if key.startswith(_RESTART) for mark in [_read_mark(row)]
+        }
+        row = rows.get(_KEY)
         if row is None:
-            return Checkpoint()
+            return Checkpoint(restarts=restarts)
         state: dict[str, Any] = json.loads(row.text("state") or "{}")
         return Checkpoint(
             etag=row.etag,
@@ -106,7 +125,27 @@ class Checkpoints:
             streams={name: _read_stream(columns) for name, columns in state.get("streams", {}).items()},
             configs=state.get("configs", {}),
             backlog=state.get("backlog", {}),
+            restarts=restarts,
         )
+
+    async def read_restart(self, app: str) -> RestartMark | None:
+        """An application's restart that the puller has not taken up, or None."""
+        row = await self._tables.read(CHECKPOINT, _PARTITION, f"{_RESTART}{app}")
+        return None if row is None else _read_mark(row)
+
+    async def mark_restart(self, mark: RestartMark) -> None:
+        """Note a restart for the puller. Raises StorageConflict when another one was noted meanwhile."""
+        key, values = f"{_RESTART}{mark.app}", {"generation": mark.generation, "asserts": mark.asserts}
+        operation = Operation.replace(key, values, etag=mark.etag) if mark.etag else Operation.insert(key, values)
+        await self._tables.commit(DurableWrite.RESTART_MARK, CHECKPOINT, _PARTITION, [operation])
+
+    async def end_restart(self, mark: RestartMark) -> None:
+        """Everybody was raised. A restart that was asked for meanwhile stays."""
+        ended = Operation.delete(f"{_RESTART}{mark.app}", etag=mark.etag)
+        try:
+            await self._tables.commit(DurableWrite.RESTART_END, CHECKPOINT, _PARTITION, [ended])
+        except StorageConflict:
+            return
 
     async def write(self, write: DurableWrite, checkpoint: Checkpoint) -> Checkpoint:
         """Write the row over the version that was read; answer it with the new ETag. Raises StorageConflict."""
@@ -173,6 +212,15 @@ class Numbers:
 
 def _instant(at: datetime | None) -> str:
     return write_instant(at) if at else ""
+
+
+def _read_mark(row: Row) -> RestartMark:
+    return RestartMark(
+        app=row.key.removeprefix(_RESTART),
+        generation=int(row.values.get("generation", 0)),
+        asserts=bool(row.values.get("asserts", False)),
+        etag=row.etag,
+    )
 
 
 def _read_stream(columns: dict[str, Any]) -> StreamState:

@@ -50,8 +50,11 @@ class Decider:
         *,
         mapped: MappedAccount | None,
         references: Mapping[str, Reference],
+        distrusts: bool = False,
     ) -> Plan:
         """The plan. `mapped`: what `map_referring` answered. In doubt, the plan is the whole mapped state.
+
+        `distrusts`: a person asked for everything to be sent again, so that what was sent before counts as unknown.
 
         Raises InvalidData when the source's values do not fit the target.
         """
@@ -68,7 +71,7 @@ class Decider:
             standing,
             map_as=map_as,
             # What is in doubt about memberships leaves the group itself as it was sent.
-            in_doubt=account.intent is not None and not doubtful_members(account),
+            in_doubt=distrusts or (account.intent is not None and not doubtful_members(account)),
         )
         if plan.state is not None:
             try:

@@ -16,8 +16,10 @@ ClientOf = Callable[[Application], ScimClient]
 
 
 def priority_of(attempt: Attempt) -> RequestPriority:
-    """Who came through the overtaking queue also overtakes at the vendor's rate."""
-    return RequestPriority.FIRST if attempt.first else RequestPriority.NORMAL
+    """Who came through the overtaking queue also overtakes at the vendor's rate, and who is waited for the backlog."""
+    if attempt.first:
+        return RequestPriority.FIRST
+    return RequestPriority.ASKED if attempt.asked else RequestPriority.NORMAL
 
 
 class Exporter:
@@ -103,7 +105,7 @@ class Exporter:
 
     def _etag(self, attempt: Attempt) -> str | None:
         """If-Match, where the vendor gives versions. In doubt the version we know is as worthless as `sent`."""
-        if not attempt.application.protocol.etag or attempt.before.intent is not None:
+        if not attempt.application.protocol.etag or attempt.before.intent is not None or attempt.distrusts:
             return None
         if attempt.hit is not None:
             meta = attempt.hit.get("meta")

@@ -208,9 +208,7 @@ class Failures:
         entry = attempt.log(
             self.new_id(), status=LogStatus.SKIPPED, reason="create_off", duration_ms=self._ms(attempt), action="other"
         )
-        await self.rows.save_nothing(
-            attempt.account, state=AccountState.SKIPPED, config=attempt.application.config_hash, entry=entry
-        )
+        await self.rows.save_nothing(attempt.account, state=AccountState.SKIPPED, config=attempt.config, entry=entry)
         return Outcome(kind=OutcomeKind.DONE, reason="create_off", action=ProvisioningAction.SKIP)
 
     async def _wait_for_group(self, attempt: Attempt) -> Outcome:
@@ -224,7 +222,7 @@ class Failures:
         text = "create_group_at_vendor"
         columns = {
             **failure_columns(before, code=OwnCode.GROUP_MISSING, text=text, next_attempt_at=next_at, now=now),
-            **write_columns(state=AccountState.SKIPPED, config=attempt.application.config_hash, fill=FROM_START),
+            **write_columns(state=AccountState.SKIPPED, config=attempt.config, fill=FROM_START),
         }
         entry = attempt.log(
             self.new_id(),
@@ -368,7 +366,7 @@ class Failures:
         columns = {
             **write_columns(**NOTHING_FAILED),
             **failure_columns(before, code=code, text=text[:1000], next_attempt_at=next_at, now=now),
-            **write_columns(state=AccountState.ESCROWED, config=attempt.application.config_hash),
+            **write_columns(state=AccountState.ESCROWED, config=attempt.unsettled_config, pending=True),
         }
         entry = attempt.log(
             self.new_id(),

@@ -7,7 +7,7 @@ moment the assignment is seen, when the whole membership is read once (`track`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,13 @@ from shared.directory.graph import Graph, GraphNotFound, GraphUnavailable
 from shared.directory.mirror import (
     DIRECTORY,
     Mirror,
+    Presence,
     assigned_partition,
     digest,
     members_partition,
     user_partition,
 )
-from shared.provisioning.accounts import Number
+from shared.provisioning.accounts import Number, ResourceKind, account_key
 from shared.provisioning.checkpoint import StreamState
 from shared.provisioning.pull_run import PullRun, Touched
 from shared.storage.tables import Operation, Row, gather_all
@@ -133,6 +134,18 @@ class GroupPages:
                     await self._raise_group(run, row.key, only=application.name, compare_all=True)
                 else:
                     await self.track(run, row.key, application.name)
+                await run.renew()
+
+    async def raise_missing(self, run: PullRun, application: Application, known: Collection[str]) -> None:
+        """Raise the groups of an application that have no row; `known`: the keys of the rows there are."""
+        if application.scope is ScopeMode.ASSIGNED:
+            assigned = await run.assigned_groups(application.name)
+            group_ids = [group_id for group_id, assignment in assigned.items() if not assignment.gone]
+        else:
+            group_ids = [facts.id async for facts in self._mirror.list_groups() if facts.presence is Presence.ACTIVE]
+        for group_id in group_ids:
+            if account_key(ResourceKind.GROUP, group_id) not in known:
+                await self._raise_group(run, group_id, only=application.name, compare_all=True)
                 await run.renew()
 
     async def sweep_unseen(self, run: PullRun) -> None:

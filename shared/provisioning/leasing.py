@@ -47,7 +47,7 @@ class Leases:
             application.name,
             application.rate_limit.requests_per_second,
             first=attempt.first,
-            begun=attempt.has_looked,
+            begun=attempt.has_looked or attempt.asked,
             lead_s=LEASE_LEAD_S,
         )
 

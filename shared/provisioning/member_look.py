@@ -28,11 +28,15 @@ class MemberLook:
     keeps_disabled: bool
     now: datetime
     fill: str
+    asserted: int = 0
+    """What was sent before this restart of the application is in doubt."""
     changes: dict[str, list[Row]] = field(default_factory=dict)
     """User -> `change:` rows that are due, oldest first."""
     sent: dict[str, str] = field(default_factory=dict)
     """User -> the account that was made a member."""
     sent_etags: dict[str, str] = field(default_factory=dict)
+    distrusted: set[str] = field(default_factory=set)
+    """Users of whom what was sent is in doubt since a restart."""
     decided: set[str] = field(default_factory=set)
     added: dict[str, str] = field(default_factory=dict)
     removed: dict[str, str] = field(default_factory=dict)
@@ -71,6 +75,8 @@ class MemberLook:
             self.sent_etags[user_id] = row.etag
             if row.values.get("of") == group.target_id:
                 self.sent[user_id] = str(row.values.get("target", ""))
+                if int(row.values.get("asserted", 0)) < self.asserted:
+                    self.distrusted.add(user_id)
 
     def is_void(self, user_id: str) -> bool:
         """Whether something was sent to a group that is no more."""
@@ -79,7 +85,8 @@ class MemberLook:
     def member(self, user_id: str, account: Account, is_member: bool | None, *, in_doubt: bool = False) -> Member:
         """Everything that decides one membership."""
         rows, is_in_flight = self.changes.get(user_id, ()), account.intent is not None
-        was_in_doubt = any(row.values.get("doubt") for row in rows) and not is_in_flight
+        doubted = user_id in self.distrusted or any(row.values.get("doubt") for row in rows)
+        was_in_doubt = doubted and not is_in_flight
         return Member(
             user_id=user_id,
             is_member=is_member,

@@ -22,7 +22,7 @@ from shared.provisioning.member_look import IN_DOUBT_S, user_of
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.memberships import Memberships, doubtful_members, removal_columns
 from shared.provisioning.planning import EMPTIED, ProvisioningAction
-from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, StepType
+from shared.provisioning.provisioning_log import LogEntry, LogStatus
 from shared.provisioning.saving import Saves
 from shared.scim.answers import Answer
 from shared.storage.durable_writes import DurableWrite
@@ -30,8 +30,6 @@ from shared.storage.queues import Message, Queues
 
 REFUSALS_IN_A_ROW = 12
 """Halving a request of a hundred down to one takes seven; after some more refusals it is the group, not its members."""
-
-_IDS_IN_LOG = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +65,6 @@ class MemberSaves:
         batch, leased = attempt.batch, attempt.account
         change = batch.change
         await self.memberships.note(attempt)
-        attempt.steps.append(_export_step(change))
         columns = {
             **write_columns(target_version=answer.etag or "", intent=None, intent_at=None, missed_at=None),
             **write_columns(members=max(0, leased.members + len(change.added) - len(change.removed))),
@@ -122,7 +119,6 @@ class MemberSaves:
             )
             await self.memberships.note(attempt)
             columns |= {"chunk": 1, "fill": batch.fill}
-        attempt.steps.append(_export_step(batch.change, refused=True))
         await self._save(attempt, DurableWrite.SAVE_LATER, columns, self._entry(attempt, LogStatus.FAILURE, answer))
         await self._go_on(attempt)
         return Outcome(kind=OutcomeKind.LATER, reason="members_refused", hidden_s=0.0)
@@ -132,7 +128,7 @@ class MemberSaves:
         assert attempt.plan is not None
         emptied = not (attempt.standing is not None and attempt.standing.is_active)
         return {
-            **write_columns(applied=attempt.seen, tried=attempt.seen, config=attempt.application.config_hash),
+            **write_columns(applied=attempt.seen, tried=attempt.seen, config=attempt.config),
             **write_columns(state=AccountState.SKIPPED if emptied else AccountState.IN_SYNC),
             **write_columns(fill=FROM_START if emptied else "", staged=None, permit=None, removing=0),
             **write_columns(**NOTHING_FAILED),
@@ -142,7 +138,7 @@ class MemberSaves:
         """Something is left: now, or, where all of it was refused before, when the ladder says."""
         assert attempt.batch is not None
         batch = attempt.batch
-        columns = write_columns(pending=True, fill=batch.fill, config=attempt.application.config_hash)
+        columns = write_columns(pending=True, fill=batch.fill, config=attempt.config)
         if not batch.is_last and self._waits(attempt) >= IN_DOUBT_S:
             # No message: the sweep brings it back, and a new change at once.
             again_at = attempt.now + timedelta(seconds=IN_DOUBT_S)
@@ -177,7 +173,7 @@ class MemberSaves:
         if batch.is_last and batch.refused:
             return
         wait_s = self._waits(attempt)
-        if wait_s >= IN_DOUBT_S:
+        if wait_s >= IN_DOUBT_S or (attempt.asked and not wait_s):
             return
         message = Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
         await self.queues.send(DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=wait_s)
@@ -201,12 +197,3 @@ def _chunk_after(attempt: Attempt) -> int:
 
 def _others(batch: MemberBatch, user_id: str) -> dict[str, bool]:
     return {other: left for other, left in batch.postponed.items() if other != user_id}
-
-
-def _export_step(change: MemberChange, *, refused: bool = False) -> Step:
-    return Step(
-        type=StepType.EXPORT,
-        status=LogStatus.FAILURE if refused else LogStatus.SUCCESS,
-        description=f"members: {len(change.added)} added, {len(change.removed)} removed",
-        details={"added": list(change.added)[:_IDS_IN_LOG], "removed": list(change.removed)[:_IDS_IN_LOG]},
-    )

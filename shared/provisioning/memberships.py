@@ -73,6 +73,7 @@ class Memberships:
             keeps_disabled=attempt.resource.disabled_members == "keep",
             now=attempt.now,
             fill="" if emptied else attempt.account.fill,
+            asserted=attempt.asserted,
         )
         if doubtful := doubtful_members(attempt.account):
             look.is_last = False
@@ -140,7 +141,8 @@ class Memberships:
         open_ids = [
             user_id
             for user_id, is_member in found
-            if (is_member != (user_id in look.sent) or look.is_void(user_id)) and user_id not in look.decided
+            if (is_member != (user_id in look.sent) or look.is_void(user_id) or user_id in look.distrusted)
+            and user_id not in look.decided
         ]
         memberships = dict(found)
         accounts = await self.rows.read_users(account.application, open_ids)
@@ -203,6 +205,18 @@ class Memberships:
         )
         return len({user_of(row.key) async for page in pages for row in page})
 
+    async def count_left(self, account: Account) -> int:
+        """How many memberships of a group are still to be looked at: marked, and not yet compared. A few keys each."""
+        prefix = change_key(account.source_id, "", "")[:-1]
+        pages = self.tables.query(
+            ACCOUNTS, account.application, first=prefix, before=prefix[:-1] + ";", select=("left",)
+        )
+        marked = len({user_of(row.key) async for page in pages for row in page})
+        if not account.fill:
+            return marked
+        after = "" if account.fill == FROM_START else account.fill
+        return marked + await self.mirror.count_members(account.source_id, after=after)
+
     async def note(self, attempt: Attempt) -> None:
         """Bring the rows of memberships up to date with what was sent, before the group's own row is saved.
 
@@ -210,7 +224,9 @@ class Memberships:
         """
         assert attempt.batch is not None
         batch, account = attempt.batch, attempt.account
-        sent = {"of": account.target_id}
+        sent: dict[str, Any] = {"of": account.target_id}
+        if attempt.asserted:
+            sent["asserted"] = attempt.asserted
         operations = [
             *(
                 Operation.replace(member_key(account.source_id, user_id), {**sent, "target": target_id})

@@ -61,6 +61,8 @@ class Plan:
     """True: the account steps aside under a temporary name; what is wanted is still to come (step 33)."""
     members: MemberChange | None = None
     """Memberships that are written instead of attributes."""
+    repeats: bool = False
+    """True: a disable that was carried out before, with a permit, is only said again: a restart trusts nothing."""
     empties: bool = False
     """True: so many memberships would be taken away that a person is asked first."""
 
@@ -72,7 +74,7 @@ class Plan:
     @property
     def needs_permit(self) -> bool:
         """Whether the deletion guard has to permit it."""
-        return self.is_destructive or self.empties
+        return (self.is_destructive and not self.repeats) or self.empties
 
     @property
     def writes(self) -> bool:
@@ -234,8 +236,9 @@ def _plan_disable(
     off = mapped.deactivation
     if not off:
         return Plan(action=ProvisioningAction.SKIP, reason="active_is_not_mapped", state=account.sent, mapped=mapped)
+    is_off = account.sent is not None and all(account.sent.get(path) == value for path, value in off.items())
     if account.sent is not None and not in_doubt:
-        if all(account.sent.get(path) == value for path, value in off.items()):
+        if is_off:
             return Plan(action=ProvisioningAction.SKIP, reason="already_disabled", state=account.sent, mapped=mapped)
         return Plan(
             action=ProvisioningAction.DISABLE,
@@ -262,6 +265,8 @@ def _plan_disable(
         change=Difference(set=mapped.attributes, removed=_to_clear(account, state, mapped)),
         asserts=True,
         mapped=mapped,
+        # With an open intent `sent` says nothing: an enable may have landed since.
+        repeats=is_off and account.intent is None,
     )
 
 

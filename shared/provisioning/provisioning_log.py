@@ -23,6 +23,8 @@ from shared.storage.tables import Operation
 LOG_PREFIX = "log:"
 _VALUE_LIMIT = 256
 _MODIFIED_LIMIT = 24_000
+_STEPS_LIMIT = 24_000
+_TEXT_LIMIT = 300
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -98,7 +100,7 @@ class LogEntry:
                 "error_code": self.error_code,
                 "error": self.error,
                 "remedy": self.remedy,
-                "steps": json.dumps([_step(step) for step in self.steps], ensure_ascii=False),
+                "steps": _encode_steps(self.steps),
                 "modified": _encode_modified(self.modified),
                 "trace": self.trace,
             },
@@ -141,13 +143,26 @@ def scoping_step(standing: Standing) -> Step:
     )
 
 
-def _step(step: Step) -> dict[str, Any]:
+def encode_step(step: Step) -> dict[str, Any]:
+    """A step as JSON, in Graph's names."""
     return {
         "provisioningStepType": step.type,
         "status": step.status,
-        "description": step.description,
+        "description": step.description[:_TEXT_LIMIT],
         "details": step.details,
     }
+
+
+def _encode_steps(steps: Sequence[Step]) -> str:
+    """All steps; what is too long for the column loses its longest details first."""
+    told = [encode_step(step) for step in steps]
+    for _ in told:
+        text = json.dumps(told, ensure_ascii=False)
+        if len(text) <= _STEPS_LIMIT:
+            return text
+        longest = max(told, key=lambda step: len(json.dumps(step["details"], ensure_ascii=False)))
+        longest["details"] = {"left out": "too long for the log"}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _cut(value: JSON | None) -> JSON | None:

@@ -133,8 +133,11 @@ class Puller:
     _looked_at: dict[str, float] = field(default_factory=dict)
     """Application -> when its status was last read, on the monotonic clock."""
 
-    async def pull(self, *, trace: str = "") -> PullReport:
-        """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere."""
+    async def pull(self, *, trace: str = "", within_s: float = RUN_BUDGET_S) -> PullReport:
+        """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere.
+
+        `within_s`: the run ends at the first page boundary after this.
+        """
         started = self.clock.monotonic()
         checkpoint = await self.checkpoints.read()
         if self._must_wait(checkpoint):
@@ -145,13 +148,19 @@ class Puller:
         except GraphError as error:
             return await self._end_unread(checkpoint, error)
         reconfigured = self._reconfigured(checkpoint, unread)
+        restarted = [
+            application
+            for application in self.applications.enabled
+            if application.name in checkpoint.restarts and application.name not in unread
+        ]
         departed = checkpoint.configs.keys() - {application.name for application in self.applications.enabled}
         is_news = any(first.is_news for first in firsts) or bool(lists)
-        if not (is_news or reconfigured or departed or checkpoint.backlog):
+        if not (is_news or reconfigured or restarted or departed or checkpoint.backlog):
             return PullReport(outcome="nothing new")
         try:
             run = await self._take_lease(checkpoint, firsts, trace=trace, lists=lists)
-            outcome = await self._run(run, firsts, lists, reconfigured, unread=unread)
+            until = self.clock.monotonic() + min(within_s, RUN_BUDGET_S)
+            outcome = await self._run(run, firsts, lists, reconfigured, unread=unread, until=until)
         except StorageUnavailable:
             await self._give_back_lease(checkpoint)
             raise
@@ -341,13 +350,14 @@ class Puller:
         reconfigured: Sequence[Application],
         *,
         unread: Set[str],
+        until: float,
     ) -> str:
         """Steps 4 to 11 under the lease, the streams in sequence (protocol T23)."""
-        until = self.clock.monotonic() + RUN_BUDGET_S
         blocked_s, outcome = 0.0, "pulled"
         self.reconfiguration.forget_departed(run)
         try:
             await self.reconfiguration.apply(run, [each for each in reconfigured if _knows_assignments(run, each)])
+            await self.reconfiguration.take_up_restarts(run)
             outcome = "to be continued"
             if await self._run_streams(run, firsts, until=until):
                 outcome = await self._apply_lists(run, lists, until=until)

@@ -22,25 +22,37 @@ from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
-from shared.directory.mirror import GroupFacts, Mirror, Presence, UserFacts
+from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
-from shared.provisioning.accounts import IntentKind, ResourceKind
+from shared.provisioning.accounts import FROM_START, IntentKind, ResourceKind
 from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.deciding import Decider
 from shared.provisioning.exporting import Exporter
 from shared.provisioning.failing import Failures
+from shared.provisioning.generations import generation_of, is_behind
 from shared.provisioning.leasing import Leases, NotDepartedError
 from shared.provisioning.matching import Matcher, Verdict
 from shared.provisioning.member_saving import MemberSaves
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.names import Names
-from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction, without_stale
-from shared.provisioning.provisioning_log import LogStatus, Step, StepType, scoping_step
+from shared.provisioning.planning import EMPTIED, ProvisioningAction, without_stale
+from shared.provisioning.provisioning_log import LogEntry, Step, scoping_step
 from shared.provisioning.references import References
 from shared.provisioning.retrying import is_due
 from shared.provisioning.saving import Saves
 from shared.provisioning.standing import judge_standing, needs_groups
+from shared.provisioning.steps import (
+    export_step,
+    import_step,
+    linked_step,
+    matching_step,
+    members_step,
+    processing_step,
+    reference_step,
+    unjudged_step,
+    unmapped_step,
+)
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
@@ -78,18 +90,19 @@ class Reconciler:
     jitter: Callable[[], float]
     grace_s: float
 
-    async def provision(self, message: Message, *, first: bool, probing: bool = False) -> Outcome:
+    async def provision(self, message: Message, *, first: bool, probing: bool = False, asked: bool = False) -> Outcome:
         """Work on one account. Safe with late, doubled, reordered and foreign messages.
 
-        `probing` works although the application is quarantined. Raises only StorageUnavailable and bugs.
+        `probing` works although the application is quarantined. `asked`: a person waits for the answer; what is put
+        back, or goes on at once, is left to the caller. Raises only StorageUnavailable and bugs.
         """
         application = self.applications.get(message.app)
         if application is None or not application.enabled:
             telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
             return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
         refusal = await self._admit(application, probing=probing)
-        outcome = refusal or await self._in_turn(application, message, first=first)
-        if outcome.kind is OutcomeKind.PUT_BACK:
+        outcome = refusal or await self._in_turn(application, message, first=first, asked=asked)
+        if outcome.kind is OutcomeKind.PUT_BACK and not asked:
             await self._put_back(message, outcome, first=first)
         return outcome
 
@@ -109,22 +122,25 @@ class Reconciler:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(wait_s))
         return None
 
-    async def _in_turn(self, application: Application, message: Message, *, first: bool) -> Outcome:
-        """Nobody who loses access waits for a turn; the others put back what their vendor cannot take yet, unread."""
-        if first:
-            return await self._try_or_note(application, message, first=first)
+    async def _in_turn(self, application: Application, message: Message, *, first: bool, asked: bool) -> Outcome:
+        """Nobody who loses access, or is waited for, waits for a turn.
+
+        The others put back what their vendor cannot take yet, unread.
+        """
+        if first or asked:
+            return await self._try_or_note(application, message, first=first, asked=asked)
         rate = application.rate_limit.requests_per_second
         patience_s = MAX_WAIT_S * (1 + self.jitter()) / 2
         try:
             async with self.limiter.turns.take(application.name, rate, patience_s=patience_s):
-                return await self._try_or_note(application, message, first=first)
+                return await self._try_or_note(application, message, first=first, asked=False)
         except NoTurnError:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="turn", hidden_s=self._spread(MAX_WAIT_S))
 
-    async def _try_or_note(self, application: Application, message: Message, *, first: bool) -> Outcome:
+    async def _try_or_note(self, application: Application, message: Message, *, first: bool, asked: bool) -> Outcome:
         """A bug raises and ends in the poison queue, which is given the message alone: the row keeps what it was."""
         try:
-            return await self._try(application, message, first=first)
+            return await self._try(application, message, first=first, asked=asked)
         except StorageUnavailable:
             raise
         except Exception as error:
@@ -135,32 +151,51 @@ class Reconciler:
                     await self.rows.note_crash(account, _describe_crash(error))
             raise
 
-    async def _try(self, application: Application, message: Message, *, first: bool) -> Outcome:
+    async def _try(self, application: Application, message: Message, *, first: bool, asked: bool) -> Outcome:
+        """Attempts until one has an outcome, which says what they came to."""
+        steps: list[Step] = []
+        entries: list[LogEntry] = []
         for _ in range(RESTARTS):
+            attempt = await self._read_row(application, message, first=first, asked=asked)
+            steps = attempt.steps
             try:
-                outcome = await self._attempt(application, message, first=first)
+                outcome = await self._attempt(attempt)
             except RowMoved:
+                # What it was about to write down was not written.
                 continue
             except RateLimited as limited:
-                return Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(limited.wait_s))
+                outcome = Outcome(kind=OutcomeKind.PUT_BACK, reason="rate", hidden_s=self._spread(limited.wait_s))
+            entries += attempt.entries
             if outcome is not None:
-                return outcome
-        return Outcome(kind=OutcomeKind.PUT_BACK, reason="row_moved", hidden_s=self._spread(1.0))
+                return replace(outcome, steps=tuple(steps), entries=tuple(entries))
+        waits = Outcome(kind=OutcomeKind.PUT_BACK, reason="row_moved", hidden_s=self._spread(1.0))
+        return replace(waits, steps=tuple(steps), entries=tuple(entries))
 
-    async def _attempt(self, application: Application, message: Message, *, first: bool) -> Outcome | None:
-        """Steps 18 to 31 once; None means: start again at 18."""
+    async def _read_row(self, application: Application, message: Message, *, first: bool, asked: bool) -> Attempt:
+        """Step 18: the row, and the attempt that begins with it."""
         started = self.clock.monotonic()
+        # Before the row: a restart that comes in between finds it behind.
+        state = await self.states.read(application.name)
         account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
-        attempt = Attempt(
+        if account.kind is ResourceKind.GROUP and generation_of(account.config) < state.generation:
+            account = replace(account, fill=FROM_START if not account.fill else account.fill)
+        return Attempt(
             application=application,
             account=account,
             before=account,
             now=self.clock.now(),
             started=started,
             first=first,
+            asked=asked,
             number=message.attempt,
             trace=message.trace,
+            generation=state.generation,
+            asserted=state.asserted,
         )
+
+    async def _attempt(self, attempt: Attempt) -> Outcome | None:
+        """Steps 18 to 31 once; None means: start again at 18."""
+        account = attempt.account
         early = self._check_row(attempt)
         if early is not None:
             return early
@@ -195,6 +230,8 @@ class Reconciler:
             return await self.failures.wait_for_source(attempt)
         if self._comes_to_members(attempt):
             attempt.plan = await self.memberships.plan(attempt, emptied=attempt.plan.reason == EMPTIED)
+            if attempt.batch is not None:
+                attempt.steps.append(members_step(attempt.batch))
             if attempt.plan.members is None:
                 return await self.member_saves.save_looked(attempt)
         if attempt.plan.action is ProvisioningAction.SKIP:
@@ -254,7 +291,7 @@ class Reconciler:
     def _is_due(self, attempt: Attempt) -> bool:
         """Whether the row waits for an attempt: raised, in doubt, or applied with another configuration."""
         account = attempt.account
-        reconfigured = bool(account.wanted) and account.config != attempt.application.config_hash
+        reconfigured = bool(account.wanted) and is_behind(account.config, attempt.config)
         return account.pending or account.is_in_doubt(attempt.now) or reconfigured
 
     def _wait_for_grace(self, attempt: Attempt) -> Outcome:
@@ -270,9 +307,11 @@ class Reconciler:
         try:
             attempt.standing = judge_standing(attempt.application, attempt.facts, attempt.groups)
         except InvalidData as error:
+            attempt.steps += (import_step(attempt.facts), unjudged_step(error))
             return await self.failures.escrow_data(attempt, error)
-        attempt.steps.append(_import_step(attempt.facts))
-        attempt.steps.append(scoping_step(attempt.standing))
+        attempt.steps += (import_step(attempt.facts), scoping_step(attempt.standing))
+        if account.target_id:
+            attempt.steps.append(linked_step(account))
         if account.is_in_doubt(attempt.now) and attempt.grace_left_s(self.grace_s) > 0:
             is_user = account.kind is ResourceKind.USER
             leaves = is_user and attempt.standing.is_known and not attempt.standing.is_active
@@ -288,6 +327,7 @@ class Reconciler:
         grace = timedelta(seconds=self.grace_s)
         landed_by = (account.intent_at or attempt.now) + grace
         found = await self.matcher.find_lost_create(attempt, landed_by=landed_by)
+        attempt.steps.append(matching_step(found))
         match found.verdict:
             case Verdict.NONE:
                 await self.rows.clear_create(account)
@@ -316,6 +356,8 @@ class Reconciler:
         )
         if attempt.mapped is not None:
             attempt.references = await self.references.resolve(attempt.account, attempt.mapped.references)
+        if attempt.references:
+            attempt.steps.append(reference_step(attempt.references))
 
     def _plan(self, attempt: Attempt) -> Awaitable[Outcome] | None:
         """Step 22: decide. In doubt, `sent` counts as unknown and the plan is the whole mapped state."""
@@ -328,20 +370,23 @@ class Reconciler:
                 attempt.standing,
                 mapped=attempt.mapped,
                 references=attempt.references,
+                distrusts=attempt.distrusts,
             )
         except InvalidData as error:
-            return self.failures.escrow_data(attempt, error)
-        attempt.steps.append(_processing_step(attempt.plan))
+            return self._escrow_unmapped(attempt, error)
+        attempt.steps.append(processing_step(attempt.plan))
         return None
+
+    def _escrow_unmapped(self, attempt: Attempt, error: InvalidData) -> Awaitable[Outcome]:
+        attempt.steps.append(unmapped_step(error))
+        return self.failures.escrow_data(attempt, error)
 
     async def _match(self, attempt: Attempt) -> Outcome | None:
         """Step 25: does the account exist already? One verified hit that nobody owns is adopted; none means create."""
         assert attempt.plan is not None
         found = await self.matcher.find_existing(attempt)
         attempt.has_looked = True
-        attempt.steps.append(
-            Step(type=StepType.MATCHING, status=LogStatus.SUCCESS, description=found.verdict, details=found.details)
-        )
+        attempt.steps.append(matching_step(found))
         match found.verdict:
             case Verdict.NONE if attempt.resource.create:
                 return await self._choose_unique(attempt)
@@ -409,6 +454,7 @@ class Reconciler:
         except NotDepartedError:
             await self.rows.undo_intent(attempt.account, attempt.before)
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="slot_or_lease_over", hidden_s=1.0)
+        attempt.steps.append(export_step(attempt.plan, answer))
         if attempt.plan.members is not None:
             if answer.ok:
                 return await self.member_saves.save_sent(attempt, answer)
@@ -451,18 +497,3 @@ def _describe_crash(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-def _import_step(facts: UserFacts | GroupFacts) -> Step:
-    status = LogStatus.WARNING if facts.presence is Presence.UNKNOWN else LogStatus.SUCCESS
-    return Step(type=StepType.IMPORT, status=status, description=facts.presence)
-
-
-def _processing_step(plan: Plan) -> Step:
-    warnings = plan.mapped.warnings if plan.mapped else ()
-    return Step(
-        type=StepType.PROCESSING,
-        status=LogStatus.WARNING if warnings else LogStatus.SUCCESS,
-        description=f"{plan.action}: {plan.reason}",
-        details={"warnings": [f"{warning.target}: {warning.reason}" for warning in warnings]} if warnings else {},
-    )

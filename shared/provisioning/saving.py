@@ -28,9 +28,10 @@ from shared.provisioning.failing import Failures
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.planning import Plan, ProvisioningAction
-from shared.provisioning.provisioning_log import LogStatus, Step, StepType
+from shared.provisioning.provisioning_log import LogStatus
 from shared.provisioning.references import References
 from shared.provisioning.standing import Standing
+from shared.provisioning.steps import unsent_step
 from shared.scim.answers import Answer
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
@@ -56,6 +57,7 @@ class Saves:
         assert attempt.plan is not None
         assert attempt.standing is not None
         state, reason = _state_of_skip(attempt.account, attempt.plan, attempt.standing)
+        attempt.steps.append(unsent_step(reason))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SKIPPED,
@@ -69,7 +71,7 @@ class Saves:
         await self.rows.save_nothing(
             attempt.account,
             state=state,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             entry=entry,
             references=encode_references(references),
             more_columns={"fill": FROM_START} if left_alone else more_columns,
@@ -86,7 +88,7 @@ class Saves:
         await self.rows.save_nothing(
             attempt.account,
             state=AccountState.SKIPPED,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             entry=entry,
             more_columns={"fill": FROM_START},
         )
@@ -96,6 +98,7 @@ class Saves:
     async def stage(self, attempt: Attempt) -> Outcome:
         """Step 24: no destructive write leaves without the guard's permit."""
         assert attempt.plan is not None
+        attempt.steps.append(unsent_step("staged_for_deletion_guard"))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SKIPPED,
@@ -104,7 +107,7 @@ class Saves:
             action="stageddelete",
         )
         removing = attempt.batch.leaving if attempt.plan.empties and attempt.batch else 0
-        await self.rows.stage(attempt.account, config=attempt.application.config_hash, entry=entry, removing=removing)
+        await self.rows.stage(attempt.account, config=attempt.unsettled_config, entry=entry, removing=removing)
         telemetry.emit(telemetry.Event.ACCOUNT_STAGED, **self._ids(attempt), reason=attempt.plan.reason)
         if removing and not attempt.before.removing:
             telemetry.emit(telemetry.Event.DELETIONS_HELD, **self._ids(attempt), count=removing)
@@ -122,7 +125,6 @@ class Saves:
         keeps_doubt = attempt.reasserts_early and not deleted
         columns = self._columns_after(attempt, answer, plan, target_id=target_id, keeps_doubt=keeps_doubt)
         await self._tell_groups(attempt)
-        attempt.steps.append(Step(type=StepType.EXPORT, status=LogStatus.SUCCESS, description=plan.action))
         entry = attempt.log(
             self.new_id(),
             status=LogStatus.SUCCESS,
@@ -199,7 +201,7 @@ class Saves:
             target_id=target_id,
             target_version=answer.etag or "",
             sent=None if plan.action is ProvisioningAction.DELETE else plan.state,
-            config=attempt.application.config_hash,
+            config=attempt.config,
             state=_state_of_write(plan),
             references=encode_references(self._references_after(attempt)),
             waking=attempt.hit is not None and attempt.account.waking,
@@ -216,22 +218,27 @@ class Saves:
             columns |= write_columns(intent=None, intent_at=None, permit=None)
         if not plan.is_destructive:
             columns |= write_columns(staged=None, permit=None)
+        # A row that was due without a raise, after a restart, say, had applied what is wanted: something is left now.
+        earlier = attempt.before.applied if attempt.before.applied != attempt.seen else None
         if self._has_members(attempt) and plan.action is not ProvisioningAction.DELETE:
             # Not applied: the memberships come with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
-            if attempt.before.sent is None:
+            columns |= write_columns(applied=earlier, tried=None, state=AccountState.PENDING)
+            if attempt.before.sent is None or attempt.before.fill == FROM_START:
                 columns["fill"] = FROM_START
             if plan.action is ProvisioningAction.CREATE or attempt.hit is not None:
                 columns["members"] = 0
         links = plan.action is ProvisioningAction.CREATE or attempt.hit is not None
         if plan.parks or (links and self.references.awaits_itself(attempt)):
             # Not applied: the name that is wanted, or the reference to itself, comes with the next attempt.
-            columns |= write_columns(applied=attempt.before.applied, tried=None, state=AccountState.PENDING)
+            columns |= write_columns(applied=earlier, tried=None, state=AccountState.PENDING)
         return columns
 
     async def _enqueue_again(self, attempt: Attempt, saved: Account, *, keeps_doubt: bool) -> None:
         """Step 31: raised while we were at it, or to be asserted once more after grace."""
         if not (saved.pending or keeps_doubt):
+            return
+        if attempt.asked and not keeps_doubt:
+            # Whoever asked goes on.
             return
         hidden_s = max(0.0, attempt.grace_left_s(self.grace_s)) + self.jitter() if keeps_doubt else 0.0
         await self.queues.send(

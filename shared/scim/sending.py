@@ -35,6 +35,8 @@ class RequestPriority(StrEnum):
 
     FIRST = "first"
     """For somebody who loses access: before everything else."""
+    ASKED = "asked"
+    """For a person who waits for the answer: before the backlog, behind who loses access."""
     NORMAL = "normal"
     """In turn."""
 

@@ -25,6 +25,7 @@ NAMES = (
     "leaver",
     "outage",
     "preview",
+    "on_demand",
 )
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""

@@ -22,14 +22,16 @@ BASE_PATH = "/scim/v2"
 _STATUS = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found", 503: "Service Unavailable"}
 
 
-def serve_vendor(announce: Connection) -> None:
+def serve_vendor(announce: Connection, answers_after_s: float = ANSWERS_AFTER_S) -> None:
     """Serves until the other end of `announce` is closed; announces the base URL."""
-    asyncio.run(_serve(announce))
+    asyncio.run(_serve(announce, answers_after_s))
 
 
-async def _serve(announce: Connection) -> None:
+async def _serve(announce: Connection, answers_after_s: float) -> None:
     resources = Resources()
-    server = await asyncio.get_running_loop().create_server(lambda: _Exchange(resources), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Exchange(resources, answers_after_s), "127.0.0.1", 0
+    )
     announce.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{BASE_PATH}")
     await asyncio.to_thread(wait_for_end, announce)
     server.close()
@@ -114,7 +116,8 @@ def _name_of(resource: dict[str, Any]) -> str:
 class _Exchange(asyncio.Protocol):
     """One connection: HTTP/1.1 with Content-Length, one request at a time."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, answers_after_s: float) -> None:
+        self._answers_after_s = answers_after_s
         self._resources = resources
         self._received = b""
         self._transport: Any = None
@@ -140,4 +143,4 @@ class _Exchange(asyncio.Protocol):
             f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: application/scim+json\r\n"
             f"Content-Length: {len(content)}\r\n\r\n"
         ).encode()
-        asyncio.get_running_loop().call_later(ANSWERS_AFTER_S, self._transport.write, head + content)
+        asyncio.get_running_loop().call_later(self._answers_after_s, self._transport.write, head + content)

@@ -16,6 +16,7 @@ from tests.provisioning.application_stories import APPLICATION_STORIES
 from tests.provisioning.drift_stories import DRIFT_STORIES
 from tests.provisioning.figure_stories import FIGURE_STORIES
 from tests.provisioning.group_stories import GROUP_STORIES
+from tests.provisioning.on_demand_stories import ON_DEMAND_STORIES
 from tests.provisioning.stories import APP, Scenery, Stage, message_about, raised_while_sending
 from tests.simulation.vendors.options import FilterMode, VendorOptions
 
@@ -513,6 +514,7 @@ STORIES: dict[str, tuple[Story, Scenery]] = {
     **APPLICATION_STORIES,
     **DRIFT_STORIES,
     **FIGURE_STORIES,
+    **ON_DEMAND_STORIES,
 }
 
 

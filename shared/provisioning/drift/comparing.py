@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.config.profile import Mutability, ResourceProfile
 from shared.provisioning.accounts import Account, AccountState
+from shared.provisioning.generations import is_behind
 from shared.rules.attribute_paths import JSON, Attributes
 from shared.scim.resources import is_absent, read_attribute, target_path
 
@@ -74,7 +75,7 @@ def is_settled(account: Account, *, config: str, now: datetime) -> bool:
     """
     under_way = account.pending or account.intent is not None or account.is_leased(now)
     waits = account.staged or account.permit or account.recheck
-    known = account.target_id and account.sent is not None and account.config == config
+    known = account.target_id and account.sent is not None and not is_behind(account.config, config)
     return (
         bool(known) and not under_way and not waits and account.state in (AccountState.IN_SYNC, AccountState.DISABLED)
     )

@@ -1,0 +1,28 @@
+"""How an account row says with which configuration, and after which restart, it was applied. Pure.
+
+The column `config` holds the hash of the configuration and, once the application was restarted, the number of the
+restart: `<hash>` or `<hash>.<generation>`. A row that is behind is due, as one of an earlier configuration is; of an
+application that was never restarted the rows look as ever.
+"""
+
+from __future__ import annotations
+
+
+def row_config(config_hash: str, generation: int) -> str:
+    """What a row says that was applied with this configuration after so many restarts."""
+    return f"{config_hash}.{generation}" if generation else config_hash
+
+
+def generation_of(config: str) -> int:
+    """The restart after which a row was applied; what cannot be read is before the first."""
+    _, _, text = config.partition(".")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def is_behind(config: str, current: str) -> bool:
+    """Whether a row was applied with another configuration, or before the last restart.
+
+    A process that has not heard of the last restart finds rows ahead of it, and leaves them alone.
+    """
+    other = config.partition(".")[0] != current.partition(".")[0]
+    return other or generation_of(config) < generation_of(current)
