@@ -82,7 +82,7 @@ async def acting(
     x_actor: Annotated[str, Header(description="Who acts: a name or an address, for the audit trail.")] = "",
     x_client: Annotated[str, Header(description="`dashboard` or `command line`.")] = "",
 ) -> AsyncIterator[Act]:
-    """Note the action before it is done; `conclude_act` completes the record when the answer is known.
+    """Note the action before it is done; `Frame` completes the record when the answer is known.
 
     Raises Problem when nobody says who acts, or the application does not exist.
     """
@@ -105,13 +105,6 @@ async def acting(
 
 
 Acting = Annotated[Act, Depends(acting)]
-
-
-async def conclude_act(request: Request, status: int) -> None:
-    """Complete the record of the request's action, if it had one."""
-    act: Act | None = getattr(request.state, "act", None)
-    if act is not None:
-        await act.conclude(status)
 
 
 def _read_actor(request: Request, services: Services, given: str) -> tuple[str, bool]:

@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
-from shared.api import account_routes, application_routes, audit_routes, drift_routes, held_routes, log_routes
-from shared.api.access import conclude_act
-from shared.api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem, answer_problems
+from shared.api import (
+    account_routes,
+    application_routes,
+    audit_routes,
+    drift_routes,
+    held_routes,
+    log_routes,
+    people_routes,
+    preview_routes,
+)
+from shared.api.frame import Frame
+from shared.api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, answer_problems
 from shared.composition import Services
 
 PREFIX = "/api"
 """`extensions.http.routePrefix` of host.json."""
 
-_LARGEST = 2_000_000
 _DESCRIPTION = (
     "What an operator sees and does. Send the function key as `x-functions-key`: the key of the function `observe` "
     "opens what is read with GET, the key of `operate` opens POST. Every POST names who acts in `X-Actor`. Instants "
@@ -29,7 +35,16 @@ _PROBLEM = {
     "description": "What went wrong.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-_ROUTERS = (application_routes, account_routes, held_routes, drift_routes, log_routes, audit_routes)
+_ROUTERS = (
+    application_routes,
+    account_routes,
+    held_routes,
+    drift_routes,
+    log_routes,
+    people_routes,
+    preview_routes,
+    audit_routes,
+)
 
 
 def build_api(services: Services) -> FastAPI:
@@ -49,7 +64,7 @@ def build_api(services: Services) -> FastAPI:
     for module in _ROUTERS:
         api.include_router(module.router, prefix=PREFIX)
     api.add_api_route(f"{PREFIX}/openapi.json", lambda: describe_api(api), include_in_schema=False)
-    api.middleware("http")(_frame)
+    api.add_middleware(Frame)
     return api
 
 
@@ -69,16 +84,3 @@ def describe_api(api: FastAPI) -> dict[str, Any]:
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM
     return document
-
-
-async def _frame(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Around every request: not too large, its action recorded to the end, its answer never kept or guessed at."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _LARGEST:
-        detail = f"The body is larger than {_LARGEST} bytes."
-        return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail).response()
-    response = await call(request)
-    await conclude_act(request, response.status_code)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response

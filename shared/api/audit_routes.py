@@ -5,31 +5,23 @@ from __future__ import annotations
 import re
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from shared.api.access import Prepared
 from shared.api.pages import Cursor, Limit
 from shared.operations.cursors import CursorRefused, decode_cursor, encode_cursor
+from shared.operations.pages import Page
 from shared.provisioning.audit_trail import AuditRecord
 
 router = APIRouter(tags=["audit"])
 
 
-class AuditPage(BaseModel):
-    """Records, newest first."""
-
-    items: list[AuditRecord]
-    next: str | None
-    """Cursor of the next page; None: this was the last."""
-
-
 @router.get("/audit")
-async def list_audit(services: Prepared, limit: Limit = 100, cursor: Cursor = "") -> AuditPage:
+async def list_audit(services: Prepared, limit: Limit = 100, cursor: Cursor = "") -> Page[AuditRecord]:
     """Who did what, when and from where, newest first."""
     after = _read_place(cursor)
     records = await services.audit.read(limit=limit + 1, after=after)
     more = encode_cursor({"after": records[limit - 1].id}) if len(records) > limit else None
-    return AuditPage(items=records[:limit], next=more)
+    return Page(items=tuple(records[:limit]), next=more)
 
 
 def _read_place(cursor: str) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from shared.api.access import Acting, Chosen, Prepared
-from shared.operations.drift_report import DriftReport, report_drift
+from shared.api.pages import Cursor, Limit
+from shared.operations.drift_report import DriftReport, UnownedLine, read_unowned_page, report_drift
+from shared.operations.outcomes import Requested
+from shared.operations.pages import Page
 
 router = APIRouter(tags=["drift"])
-
-
-class Requested(BaseModel):
-    """The request was noted; it is carried out by the next housekeeping."""
-
-    requested: bool
 
 
 @router.get("/applications/{app}/drift")
@@ -34,3 +30,11 @@ async def verify_application(application: Chosen, services: Prepared, act: Actin
     """Begin a round of verification with the next housekeeping, also where `drift.mode` is off (then it reports)."""
     await services.drift_rounds.request(application.name)
     return Requested(requested=True)
+
+
+@router.get("/applications/{app}/unowned")
+async def list_unowned_accounts(
+    application: Chosen, services: Prepared, limit: Limit = 100, cursor: Cursor = ""
+) -> Page[UnownedLine]:
+    """The accounts at the vendor that the last round found without an owner here. They are never touched."""
+    return await read_unowned_page(services.tables, application.name, limit=limit, cursor=cursor)

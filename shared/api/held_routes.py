@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from shared.api.access import Acting, Chosen, Prepared
-from shared.api.account_routes import Counted
 from shared.api.problems import refused
 from shared.operations.held_report import HeldReport, report_held
+from shared.operations.outcomes import Counted
 from shared.provisioning.accounts import is_number
 
 router = APIRouter(tags=["held deletions"])

@@ -17,6 +17,9 @@ from starlette.exceptions import HTTPException
 from shared.config.applications import ConfigurationError
 from shared.config.settings import MissingSecretError
 from shared.operations.cursors import CursorRefused
+from shared.operations.pages import FilterRefused
+from shared.operations.people import TermRefused
+from shared.operations.previewing import PreviewRefused
 from shared.provisioning.held_deletions import ListChanged
 from shared.storage.limiter import RateLimited
 from shared.storage.tables import StorageUnavailable
@@ -86,6 +89,11 @@ def conflict(name: str, detail: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, name, detail)
 
 
+def unavailable(name: str, detail: str) -> Problem:
+    """Something that is needed does not answer."""
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, name, detail, headers={"Retry-After": "5"})
+
+
 def refused(name: str, detail: str) -> Problem:
     """The request itself is wrong."""
     return Problem(HTTPStatus.BAD_REQUEST, name, detail)
@@ -106,13 +114,16 @@ def answer_problems(api: FastAPI) -> None:
     answers(ConfigurationError, _configuration)
     answers(MissingSecretError, _setting)
     answers(CursorRefused, lambda error: refused("cursor", str(error)))
+    answers(FilterRefused, lambda error: refused("filter", str(error)))
+    answers(TermRefused, lambda error: refused("search", str(error)))
+    answers(PreviewRefused, lambda error: refused("preview", str(error)))
     answers(ListChanged, _list_changed)
     answers(RequestValidationError, _validation)
     answers(HTTPException, _http)
 
 
 def _storage(_: StorageUnavailable) -> Problem:
-    detail = "Storage does not answer. Nothing was lost; check AzureWebJobsStorage and try again."
+    detail = "storage does not answer; nothing is lost. Check AzureWebJobsStorage; here ./dev host starts Azurite"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "storage-unavailable", detail, headers={"Retry-After": "5"})
 
 

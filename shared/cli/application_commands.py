@@ -1,27 +1,85 @@
-"""Commands that move an application, show what failed, or try it again: pause, resume, failures, retry."""
+"""Commands about applications as a whole: how they stand, and what moves them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated, Final
 
 import typer
 
 from shared.cli import rendering
-from shared.cli.commands import App, CommandRefused, Json, helpful, pick, run, show
+from shared.cli.client import Api
+from shared.cli.commands import App, Json, ask, helpful, path_of, post, show
 from shared.cli.exit_codes import ExitCode
-from shared.composition import Services
-from shared.operations.account_story import find_source
-from shared.operations.failure_report import list_failures
+from shared.operations.application_report import ApplicationReport
+from shared.operations.connection_report import ConnectionReport
+from shared.operations.outcomes import Changed
+from shared.operations.webhook_report import WebhookReport
+from shared.provisioning.restarting import RestartReport, RestartScope
 
-__all__ = ["register"]
+_WATCH_S: Final = 5.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command()(status)
+    app.command()(test_connection)
     app.command()(pause)
     app.command()(resume)
-    app.command()(retry)
-    app.command()(failures)
+    app.command()(restart)
+    app.command()(test_webhook)
+
+
+def status(
+    application: Annotated[str | None, typer.Argument(metavar="[APP]", help="Default: all, without history.")] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow with progress bars until nobody is in line.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show applications: state, accounts by state, what is left and how long it takes; of one also its history."""
+    with helpful(as_json=as_json):
+        if watch:
+            ask(lambda api: _follow(api, application, as_json=as_json))
+        reports = ask(lambda api: _read(api, application))
+        histories = [rendering.history_table(each) for each in reports if application is not None and each.history]
+        show(reports, [rendering.applications_table(reports), *histories], as_json=as_json)
+        if any(report.needs_a_person for report in reports):
+            raise typer.Exit(ExitCode.ATTENTION)
+
+
+async def _read(api: Api, application: str | None) -> list[ApplicationReport]:
+    if application is None:
+        return await api.get("/applications", list[ApplicationReport])
+    return [await api.get(path_of("applications", application), ApplicationReport)]
+
+
+async def _follow(api: Api, application: str | None, *, as_json: bool) -> None:
+    """Show progress bars every few seconds until nobody is in line; Ctrl-C ends it, too."""
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=as_json), refresh_per_second=1) as live:
+        while True:
+            reports = await _read(api, application)
+            live.update(rendering.progress_bars(reports))
+            if not any(report.in_line for report in reports if report.enabled):
+                return
+            await asyncio.sleep(_WATCH_S)
+
+
+def test_connection(
+    application: Annotated[str | None, typer.Argument(metavar="[APP]", help="Default: every enabled one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask each vendor for a user that does not exist: are address and credentials right?"""
+    with helpful(as_json=as_json):
+        if application is None:
+            reports = post("/test-connections", list[ConnectionReport])
+        else:
+            reports = [post(path_of("applications", application, "test-connection"), ConnectionReport)]
+        show(reports, [rendering.connections_table(reports)], as_json=as_json)
+        if not all(report.ok for report in reports):
+            raise typer.Exit(ExitCode.ATTENTION)
 
 
 def pause(
@@ -30,77 +88,41 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Stop writing to a vendor until `resume`. Changes go on being read, and wait in their rows."""
-
-    async def stop(services: Services) -> bool:
-        chosen = pick(services.applications, application)
-        await services.tables.create_missing()
-        return await services.states.pause(chosen.name, reason)
-
     with helpful(as_json=as_json):
-        changed = run(stop)
-        said = "is paused; every worker notices within five seconds" if changed else "was paused already"
-        show({"paused": True, "changed": changed}, [f"{application} {said}."], as_json=as_json)
+        answer = post(path_of("applications", application, "pause"), Changed, {"reason": reason})
+        said = "is paused; every worker notices within five seconds" if answer.changed else "was paused already"
+        show(answer, [f"{application} {said}."], as_json=as_json)
 
 
 def resume(application: App, as_json: Json = False) -> None:
     """End a pause, or a quarantine, at once: what waited is queued by the next housekeeping, leavers first."""
-
-    async def start(services: Services) -> bool:
-        chosen = pick(services.applications, application)
-        await services.tables.create_missing()
-        return await services.states.resume(chosen.name)
-
     with helpful(as_json=as_json):
-        changed = run(start)
-        said = "goes on; what waited is queued within minutes" if changed else "was not stopped"
-        show({"resumed": changed}, [f"{application} {said}."], as_json=as_json)
+        answer = post(path_of("applications", application, "resume"), Changed)
+        said = "goes on; what waited is queued within minutes" if answer.changed else "was not stopped"
+        show(answer, [f"{application} {said}."], as_json=as_json)
 
 
-def retry(
+def restart(
     application: App,
-    user: Annotated[str, typer.Argument(metavar="[USER]", help="Directory id, or the vendor's id.")] = "",
-    *,
-    everybody: Annotated[bool, typer.Option("--all", help="Everybody whose last attempt failed.")] = False,
-    code: Annotated[str, typer.Option("--code", help="Only those with this error code.")] = "",
+    reset: Annotated[
+        list[RestartScope] | None,
+        typer.Option("--reset", help="May be given several times. Default: watermark, escrows, quarantine."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Try accounts again that are in escrow, or were poisoned: one, those with an error code, or all."""
-
-    async def again(services: Services) -> int:
-        chosen = pick(services.applications, application)
-        await services.tables.create_missing()
-        if not user:
-            return await services.retries.retry_all(chosen, code=code)
-        await services.queues.create_missing([chosen.name])
-        kind, source_id = await find_source(services.rows, chosen.name, user)
-        return int(await services.retries.retry_account(chosen, kind, source_id))
-
+    """Begin an application anew: look at everybody again, try failures again, end a quarantine, or send all again."""
     with helpful(as_json=as_json):
-        if bool(user) == (everybody or bool(code)):
-            raise CommandRefused("name one account, or give --all or --code CODE")
-        count = run(again)
-        if user and not count:
-            raise CommandRefused(
-                f"{user} does not wait for another attempt; `provisioner account {application} {user}` says why",
-                code=ExitCode.ATTENTION,
-            )
-        show({"accounts": count}, [f"{count} accounts are tried again."], as_json=as_json)
+        scopes = reset or [RestartScope.WATERMARK, RestartScope.ESCROWS, RestartScope.QUARANTINE]
+        body = {"reset": [scope.value for scope in scopes]}
+        report = post(path_of("applications", application, "restart"), RestartReport, body)
+        show(report, [*report.begun.values(), report.watch], as_json=as_json)
 
 
-def failures(
-    application: App,
-    code: Annotated[str, typer.Option("--code", help="Only those with this error code.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Show every account whose last attempt failed: code, text, since when, how often, when next, what to do."""
-
-    async def read(services: Services) -> list[Any]:
-        chosen = pick(services.applications, application)
-        await services.tables.create_missing()
-        return await list_failures(services.tables, chosen.name, code=code)
-
+def test_webhook(application: App, as_json: Json = False) -> None:
+    """Send a test notice to an application's webhook, and tell what the receiver said."""
     with helpful(as_json=as_json):
-        found = run(read)
-        show(found, [rendering.failures_table(found)] if found else ["Nothing has failed."], as_json=as_json)
-        if found:
+        report = post(path_of("applications", application, "test-webhook"), WebhookReport)
+        said = "takes notices" if report.ok else f"{report.detail} {report.advice}"
+        show(report, [f"{application}: {said}"], as_json=as_json)
+        if not report.ok:
             raise typer.Exit(ExitCode.ATTENTION)

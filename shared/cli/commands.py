@@ -1,34 +1,29 @@
-"""What every command shares: composing the product, showing what came of it, and saying what a person can mend."""
+"""What every command shares: asking the API, showing what came of it, and saying what a person can mend."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import quote
 
 import typer
 
 from shared.cli import rendering
+from shared.cli.client import Api, open_api
 from shared.cli.exit_codes import ExitCode
 from shared.cli.local_settings import read_local_settings
-from shared.composition import Services, load_services
-from shared.config.applications import Application, Applications, ConfigurationError
+from shared.cli.refusals import CommandRefused
+from shared.config.applications import ConfigurationError
 from shared.config.settings import SettingsError
-from shared.storage.limiter import RateLimited
-from shared.storage.tables import StorageUnavailable
+
+T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 App = Annotated[str, typer.Argument(metavar="APP", help="Name of an application in provisioning.yaml.")]
-
-
-class CommandRefused(Exception):
-    """The command cannot do what was asked; the text says what to do instead."""
-
-    def __init__(self, message: str, *, code: ExitCode = ExitCode.USAGE) -> None:
-        super().__init__(message)
-        self.code = code
+Account = Annotated[str, typer.Argument(metavar="USER", help="Directory id, or the vendor's id of the account.")]
 
 
 def environment() -> dict[str, str]:
@@ -36,26 +31,34 @@ def environment() -> dict[str, str]:
     return read_local_settings(os.environ)
 
 
-def pick(applications: Applications, name: str) -> Application:
-    """The application of that name. Raises CommandRefused naming those there are."""
-    found = applications.get(name)
-    if found is None:
-        known = ", ".join(applications) or "none"
-        raise CommandRefused(f"no application is called {name}; provisioning.yaml has: {known}")
-    return found
+def ask(work: Callable[[Api], Awaitable[T]]) -> T:
+    """Do one thing with the API. Raises what `open_api` and `Api` raise."""
+
+    async def connect_and_work() -> T:
+        async with open_api(environment()) as api:
+            return await work(api)
+
+    return asyncio.run(connect_and_work())
 
 
-def run(work: Callable[[Services], Awaitable[Any]]) -> Any:
-    """Compose the product, do one thing with it, close it."""
+def get(path: str, kind: type[T], **query: Any) -> T:
+    """Read one report."""
+    return ask(lambda api: api.get(path, kind, **query))
 
-    async def compose_and_work() -> Any:
-        services = load_services(environment())
-        try:
-            return await work(services)
-        finally:
-            await services.close()
 
-    return asyncio.run(compose_and_work())
+def collect(path: str, kind: type[T], **query: Any) -> list[T]:
+    """Read a whole list."""
+    return ask(lambda api: api.collect(path, kind, **query))
+
+
+def post(path: str, kind: type[T], body: dict[str, Any] | None = None) -> T:
+    """Do one thing."""
+    return ask(lambda api: api.post(path, kind, body))
+
+
+def path_of(*parts: str) -> str:
+    """An address; whatever a person typed is one segment of it."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 @contextmanager
@@ -64,21 +67,16 @@ def helpful(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        _refuse(list(error.problems), ExitCode.CONFIGURATION, as_json=as_json)
+        _refuse(error.problems, ExitCode.CONFIGURATION, as_json=as_json)
     except ConfigurationError as error:
         _refuse([str(problem) for problem in error.problems], ExitCode.CONFIGURATION, as_json=as_json)
-    except StorageUnavailable as error:
-        advice = "check AzureWebJobsStorage; on this machine ./dev host starts Azurite"
-        _refuse([f"storage does not answer: {error}; {advice}"], ExitCode.UNAVAILABLE, as_json=as_json)
-    except RateLimited as error:
-        _refuse([f"{error}; try again then"], ExitCode.UNAVAILABLE, as_json=as_json)
     except CommandRefused as error:
-        _refuse([str(error)], error.code, as_json=as_json)
+        _refuse(error.lines, error.code, as_json=as_json)
 
 
-def _refuse(problems: list[str], code: ExitCode, *, as_json: bool) -> NoReturn:
+def _refuse(problems: Sequence[str], code: ExitCode, *, as_json: bool) -> NoReturn:
     if as_json:
-        typer.echo(rendering.as_json({"problems": problems}))
+        typer.echo(rendering.as_json({"problems": list(problems)}))
     else:
         for problem in problems:
             typer.echo(problem, err=True)

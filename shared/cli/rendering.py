@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,15 @@ from shared.operations.account_story import AccountStory
 from shared.operations.application_report import ApplicationReport
 from shared.operations.configuration_check import ConfigurationReport
 from shared.operations.connection_report import ConnectionReport
-from shared.operations.drift_report import DriftReport
+from shared.operations.drift_report import DriftReport, UnownedLine
 from shared.operations.failure_report import FailedAccount
 from shared.operations.held_report import HeldReport
 from shared.operations.log_lines import LogLine
 from shared.operations.mapping_preview import MappingPreview
+from shared.operations.people import PeopleFound, PersonStory
+from shared.operations.previewing import AccountPreview, PreviewReport
+from shared.provisioning.audit_trail import AuditRecord
+from shared.provisioning.on_demand_report import OnDemandReport
 from shared.rules.expressions import FunctionDescription
 
 if TYPE_CHECKING:
@@ -74,6 +78,20 @@ def applications_table(reports: Sequence[ApplicationReport]) -> Table:
             *(str(report.states[state]) for state in ("in_sync", "disabled", "escrowed", "held")),
             "-" if report.queued is None else str(report.queued),
         )
+    return table
+
+
+def progress_bars(reports: Sequence[ApplicationReport]) -> Table:
+    """A bar per application: how much is done, who is in line, how long it takes."""
+    from rich.progress_bar import ProgressBar
+
+    table = _table("Application", "Status", "Progress", "", "In line", "Time left")
+    for report in reports:
+        if report.enabled:
+            left = "-" if report.seconds_left is None else str(timedelta(seconds=report.seconds_left))
+            bar = ProgressBar(total=1.0, completed=report.progress, width=40)
+            share = f"{report.progress:.1%}"
+            table.add_row(_text(report.name), str(report.status), bar, share, str(report.in_line), left)
     return table
 
 
@@ -184,13 +202,117 @@ def drift_tables(report: DriftReport) -> list[Any]:
     return [round_, table]
 
 
-def unowned_table(accounts: Sequence[Mapping[str, Any]]) -> Table:
+def unowned_table(accounts: Sequence[UnownedLine]) -> Table:
     """A row per account at the vendor that nobody owns."""
     table = _table("Kind", "Vendor's id", "Name", "Active", "Ownership", "Directory id")
     for account in accounts:
-        active = "-" if account["is_active"] is None else str(account["is_active"])
-        names = ("kind", "target_id", "name")
-        cells = (*(account[name] for name in names), active, account["ownership"], account["source_id"] or "-")
+        active = "-" if account.is_active is None else str(account.is_active)
+        cells = (account.kind, account.target_id, account.name, active, account.ownership, account.source_id or "-")
+        table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def people_tables(found: PeopleFound) -> list[Any]:
+    """A row per person or group, and which sources could not be asked."""
+    lines = [f"{each.source} could not be asked: {each.reason}" for each in found.unasked]
+    if found.is_cut:
+        lines.append("More begin with this than are shown: type more of the name.")
+    if not found.people:
+        return [*lines, "Nobody, and no group, was found."]
+    table = _table("Kind", "Directory id", "Name", "Who", "Presence", "Found by")
+    for person in found.people:
+        name, who = (str(person.properties.get(key) or "-") for key in ("displayName", "userPrincipalName"))
+        cells = (person.kind, person.id, name, who, person.presence, ", ".join(person.found_by))
+        table.add_row(*(_text(cell) for cell in cells))
+    return [table, *lines]
+
+
+def person_tables(story: PersonStory) -> list[Any]:
+    """Who it is, each account, then the timeline."""
+    facts = _table("Fact", "Value", title=f"{story.kind} {story.id}")
+    facts.add_row("presence", _text(story.presence))
+    for name, value in story.properties.items():
+        facts.add_row(name, _text(value))
+    accounts = _table("Application", "State", "Vendor's id", "Standing", "Next", "What to do")
+    for account in story.accounts:
+        row = account.row
+        cells = (account.application, row.get("state", "-"), row.get("target_id", "-"))
+        told = (account.directory.get("standing", "-"), account.next, account.remedy)
+        accounts.add_row(*(_text(str(cell)) for cell in (*cells, *told)))
+    return [facts, accounts, log_table(story.timeline)] if story.timeline else [facts, accounts]
+
+
+def account_previews_table(accounts: Sequence[AccountPreview]) -> Table:
+    """A row per account that would change, with old and new values."""
+    table = _table("Application", "Kind", "Directory id", "Action", "Reason", "Old -> new", "In the way")
+    for account in accounts:
+        changes = [f"{each.name}: {_word(each.old)} -> {_word(each.new)}" for each in account.modified]
+        if account.members_added or account.members_removed:
+            changes.append(f"members: +{account.members_added} -{account.members_removed}")
+        cells = (
+            account.application,
+            account.kind,
+            account.source_id,
+            str(account.action),
+            " ".join(part for part in (account.reason, account.detail) if part),
+            "\n".join([*changes, *account.warnings]),
+            str(account.obstacle),
+        )
+        table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def preview_tables(report: PreviewReport, accounts: Sequence[AccountPreview], *, unlisted: int) -> list[Any]:
+    """Totals of each application, then whoever would change."""
+    shown: list[Any] = []
+    for each in report.applications:
+        totals = _table("What", "How many", title=f"{each.application} ({each.configuration}, {each.status})")
+        for action, reasons in each.counts.items():
+            for reason, count in reasons.items():
+                totals.add_row(_text(f"{action}: {reason}"), str(count))
+        totals.add_row("memberships", f"+{each.members_added} -{each.members_removed}")
+        seconds = each.requests.seconds
+        totals.add_row("requests", str(each.requests.total))
+        totals.add_row("seconds at the vendor's rate", "-" if seconds is None else f"{seconds:.0f}")
+        if each.guard is not None:
+            totals.add_row("deletion guard", _text(f"{each.guard.verdict}, would hold {each.guard.held}"))
+        shown += [totals, *(f"{each.application}: {note}" for note in each.notes)]
+    shown += [f"{name} is no longer provisioned: its accounts stay as they are" for name in report.gone]
+    if accounts:
+        shown.append(account_previews_table(accounts))
+    if unlisted:
+        shown.append(f"{unlisted} more accounts are counted and not listed.")
+    return shown
+
+
+def on_demand_tables(report: OnDemandReport) -> list[Any]:
+    """The six steps, what was sent, and what comes next."""
+    steps = _table("Step", "Status", "What", title=f"{report.source_id} at {report.application}: {report.outcome}")
+    for step in report.steps:
+        steps.add_row(_text(str(step.type)), _text(str(step.status)), _text(step.description))
+    shown: list[Any] = [steps]
+    if report.modified:
+        sent = _table("Attribute", "Old", "New")
+        for entry in report.modified:
+            old, new = (_word(entry.get(name)) for name in ("oldValue", "newValue"))
+            sent.add_row(_text(str(entry.get("displayName", ""))), _text(old), _text(new))
+        shown.append(sent)
+    trouble = " ".join(part for part in (report.error_code, report.error, report.remedy) if part)
+    return [*shown, *([trouble] if trouble else []), report.next]
+
+
+def _word(value: Any) -> str:
+    return "(nothing)" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def audit_table(records: Sequence[AuditRecord]) -> Table:
+    """A row per action, newest first."""
+    table = _table("At", "Who", "From", "Application", "Action", "Detail", "Result")
+    for record in records:
+        who = record.actor if record.is_verified or not record.actor else f"{record.actor} (as given)"
+        where = " ".join(part for part in (record.via, record.address) if part)
+        detail = ", ".join(f"{name}: {value}" for name, value in record.detail.items())
+        cells = (record.at, who, where, record.application or "-", record.action, detail, record.result or "unfinished")
         table.add_row(*(_text(cell) for cell in cells))
     return table
 

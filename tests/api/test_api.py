@@ -69,6 +69,7 @@ async def test_the_story_of_an_account_is_told_by_either_id(stage: Stage) -> Non
 
 async def test_a_pause_is_written_down_with_who_when_and_from_where(stage: Stage) -> None:
     first = await stage.client.post(f"/applications/{APP}/pause", json={"reason": "audit"})
+    stage.world.clock.advance(1)
     again = await stage.client.post(f"/applications/{APP}/pause", json={})
     trail = (await stage.client.get("/audit")).json()["items"]
 
@@ -95,6 +96,7 @@ async def test_a_configuration_that_came_into_force_is_on_the_trail(stage: Stage
 
 
 async def test_a_refused_action_is_on_the_trail_with_its_result(stage: Stage) -> None:
+    stage.world.clock.advance(1)
     refused = await stage.client.post(f"/applications/{APP}/accounts/{stage.person}/retry")
 
     newest = (await stage.client.get("/audit?limit=1")).json()["items"][0]
@@ -104,6 +106,7 @@ async def test_a_refused_action_is_on_the_trail_with_its_result(stage: Stage) ->
 
 async def test_the_trail_is_paged_without_gap_or_double(stage: Stage) -> None:
     for _ in range(5):
+        stage.world.clock.advance(1)
         await stage.client.post(f"/applications/{APP}/resume")
     everything = [each["id"] for each in (await stage.client.get("/audit")).json()["items"]]
 

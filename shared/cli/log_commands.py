@@ -1,0 +1,74 @@
+"""Commands about what was done, and by whom: the provisioning log and the audit trail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import rendering
+from shared.cli.client import Api
+from shared.cli.commands import App, Json, ask, helpful, path_of, show
+from shared.operations.account_story import AccountStory
+from shared.operations.log_lines import LogLine
+from shared.provisioning.audit_trail import AuditRecord
+
+Last = Annotated[int, typer.Option("--last", min=1, max=10_000, help="How many, newest first.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(log)
+    app.command()(export)
+    app.command()(audit)
+
+
+def log(  # noqa: PLR0913 - the options of a search
+    application: App,
+    *,
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Directory id, or the vendor's id.")] = "",
+    action: Annotated[str, typer.Option(help="create, update, disable, delete, other.")] = "",
+    status: Annotated[str, typer.Option(help="success, failure, skipped, warning.")] = "",
+    code: Annotated[str, typer.Option(help="An error code.")] = "",
+    since: Annotated[str, typer.Option(metavar="INSTANT", help="ISO 8601, UTC.")] = "",
+    until: Annotated[str, typer.Option(metavar="INSTANT", help="ISO 8601, UTC.")] = "",
+    last: Last = 20,
+    as_json: Json = False,
+) -> None:
+    """Show the provisioning log of an application, or of one person."""
+    filters = {"action": action, "status": status, "code": code, "since": since, "until": until}
+
+    async def read(api: Api) -> list[LogLine]:
+        source_id = ""
+        if user:
+            source_id = (await api.get(path_of("applications", application, "accounts", user), AccountStory)).source_id
+        return await api.collect("/log", LogLine, most=last, application=application, source_id=source_id, **filters)
+
+    with helpful(as_json=as_json):
+        lines = ask(read)
+        show(lines, [rendering.log_table(lines)] if lines else ["Nothing was logged."], as_json=as_json)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write: NAME.zip for CSV, NAME.json for JSON.")],
+    application: Annotated[str, typer.Option("--application", metavar="APP", help="Default: all enabled ones.")] = "",
+    since: Annotated[str, typer.Option(metavar="INSTANT", help="ISO 8601, UTC.")] = "",
+    until: Annotated[str, typer.Option(metavar="INSTANT", help="ISO 8601, UTC.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Write the provisioning log to a file: three joined CSV files in a zip, or JSON."""
+    with helpful(as_json=as_json):
+        form = "json" if file.suffix == ".json" else "csv"
+        content = ask(
+            lambda api: api.download("/log/export", format=form, application=application, since=since, until=until)
+        )
+        file.write_bytes(content)
+        show({"file": str(file), "bytes": len(content)}, [f"{file}: {len(content)} bytes"], as_json=as_json)
+
+
+def audit(last: Last = 50, as_json: Json = False) -> None:
+    """Show who did what, when and from where: approvals, retries, pauses, configurations."""
+    with helpful(as_json=as_json):
+        records = ask(lambda api: api.collect("/audit", AuditRecord, most=last))
+        show(records, [rendering.audit_table(records)] if records else ["Nobody did anything yet."], as_json=as_json)
