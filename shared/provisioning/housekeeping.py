@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.clock import Clock
@@ -23,12 +23,12 @@ from shared.provisioning.backlog import Backlog
 from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
-from shared.provisioning.provisioning_log import LOG_PREFIX
+from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, invert_instant, log_key
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
-from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
+from shared.storage.tables import Row, StorageConflict, Tables, gather_all
 
 if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
@@ -37,7 +37,6 @@ PROBED = 20
 """Accounts among which a probe chooses."""
 
 LOG_LIFE = timedelta(days=30)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,21 +117,26 @@ class Housekeeper:
 
     async def _trim_log(self, app: str) -> None:
         """Remove log records older than thirty days."""
-        inverted = int((_LATEST - (self.clock.now() - LOG_LIFE)).total_seconds() * 1_000_000)
         pages = self.tables.query(
             ACCOUNTS,
             app,
-            first=f"{LOG_PREFIX}{inverted:018d}",
+            first=log_key(invert_instant(self.clock.now() - LOG_LIFE)),
             before=f"{LOG_PREFIX[:-1]};",
-            select=("at",),
+            select=("source_id", INDEXED),
         )
         async for page in pages:
-            expired = [Operation.delete(row.key, etag=row.etag) for row in page]
+            # Records that are one row go last: a pair has to share a transaction.
+            expired = [each for row in sorted(page, key=_is_bare) for each in drop_operations(row)]
             try:
                 await self.tables.commit_all(DurableWrite.LOG, ACCOUNTS, app, expired)
             except StorageConflict:
                 # Records never change: another run removed them. The next one looks again.
                 return
+
+
+def _is_bare(record: Row) -> bool:
+    """Whether a record was written before there was an index."""
+    return not record.values.get(INDEXED)
 
 
 def _can_be_tried(account: Account, now: datetime) -> bool:
