@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.config.applications import Application, Applications
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
+    from shared.operations.people import People
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
     from shared.provisioning.backlog import Backlog
@@ -208,6 +209,21 @@ class Services:
         from shared.provisioning.retries import Retries
 
         return Retries(tables=self.tables, queues=self.queues, clock=self.clock)
+
+    @cached_property
+    def people(self) -> People:
+        """Whoever is searched for, and their stories."""
+        from shared.directory.directory_search import DirectorySearch
+        from shared.operations.people import People
+
+        return People(
+            applications=self.applications,
+            rows=self.rows,
+            mirror=self.mirror,
+            tables=self.tables,
+            directory=DirectorySearch(self.graph),
+            clock=self.clock,
+        )
 
     @cached_property
     def lists(self) -> RaiseLists:
