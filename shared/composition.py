@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
     from shared.operations.application_report import ApplicationReports
+    from shared.operations.people import People
     from shared.operations.previewing.previewer import Previewer
     from shared.provisioning.account_rows import AccountRows
     from shared.provisioning.applications_state import ApplicationStates
@@ -260,6 +261,21 @@ class Services:
             states=self.states,
             retries=self.retries,
             tables=self.tables,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def people(self) -> People:
+        """Whoever is searched for, and their stories."""
+        from shared.directory.directory_search import DirectorySearch
+        from shared.operations.people import People
+
+        return People(
+            applications=self.applications,
+            rows=self.rows,
+            mirror=self.mirror,
+            tables=self.tables,
+            directory=DirectorySearch(self.graph),
             clock=self.clock,
         )
 

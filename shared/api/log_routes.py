@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.api.access import Prepared, pick_application
+from shared.api.access import Composed, pick_application
 from shared.composition import Services
 from shared.operations.log_export import ExportBounds, ExportFormat, export_log
 from shared.operations.log_lines import LogFilter, LogLine, read_log_page
@@ -58,9 +58,9 @@ class LogPageQuery(LogQuery):
 
 
 @router.get("/log")
-async def list_log(services: Prepared, asked: Annotated[LogPageQuery, Query()]) -> Page[LogLine]:
+async def list_log(services: Composed, asked: Annotated[LogPageQuery, Query()]) -> Page[LogLine]:
     """The provisioning log, newest first. A page may hold fewer than asked for, and yet not be the last."""
-    applications = _chosen(services, asked.application)
+    applications = await _chosen(services, asked.application)
     return await read_log_page(services.tables, applications, asked.filter(), limit=asked.limit, cursor=asked.cursor)
 
 
@@ -72,12 +72,12 @@ class ExportQuery(LogQuery):
 
 
 @router.get("/log/export", response_class=Response)
-async def export(services: Prepared, asked: Annotated[ExportQuery, Query()]) -> Response:
+async def export(services: Composed, asked: Annotated[ExportQuery, Query()]) -> Response:
     """The provisioning log as a file: three joined CSV files in a zip, or JSON.
 
     A file that was cut says so, and `X-Next-Cursor` is where the next one begins.
     """
-    applications = {name: services.applications[name] for name in _chosen(services, asked.application)}
+    applications = {name: services.applications[name] for name in await _chosen(services, asked.application)}
     into = BytesIO()
     report = await export_log(
         services.tables,
@@ -95,10 +95,11 @@ async def export(services: Prepared, asked: Annotated[ExportQuery, Query()]) -> 
     return Response(into.getvalue(), media_type="application/zip" if is_csv else "application/json", headers=headers)
 
 
-def _chosen(services: Services, application: str) -> Sequence[str]:
-    if application:
-        return [pick_application(services, application).name]
-    return [each.name for each in services.applications.enabled]
+async def _chosen(services: Services, application: str) -> Sequence[str]:
+    """The applications that are meant, with storage prepared after that: one that does not exist is told first."""
+    chosen = [pick_application(services, application).name] if application else []
+    await services.ensure_storage()
+    return chosen or [each.name for each in services.applications.enabled]
 
 
 def _aware(instant: datetime | None) -> datetime | None:

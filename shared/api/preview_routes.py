@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.api.access import Chosen, Prepared, pick_application
 from shared.api.account_routes import AccountId
 from shared.operations.account_story import find_source
-from shared.operations.previewing import AccountPreview, PreviewReport, PreviewRequest
+from shared.operations.previewing.page import PreviewRequest
+from shared.operations.previewing.report import AccountPreview, PreviewReport
 
 router = APIRouter(tags=["preview"])
 
@@ -55,4 +56,4 @@ async def preview(services: Prepared, asked: Annotated[PreviewQuestion, Body()])
 async def preview_account(application: Chosen, services: Prepared, given: AccountId) -> AccountPreview:
     """What would happen to one account."""
     kind, source_id = await find_source(services.rows, application.name, given)
-    return await services.previewer.preview_account(application, kind, source_id)
+    return await services.previewer.preview_account(application.name, kind, source_id)

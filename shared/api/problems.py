@@ -19,7 +19,7 @@ from shared.config.settings import MissingSecretError
 from shared.operations.cursors import CursorRefused
 from shared.operations.pages import FilterRefused
 from shared.operations.people import TermRefused
-from shared.operations.previewing import PreviewRefused
+from shared.operations.previewing.previewer import PreviewRefused
 from shared.provisioning.held_deletions import ListChanged
 from shared.storage.limiter import RateLimited
 from shared.storage.tables import StorageUnavailable

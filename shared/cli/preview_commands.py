@@ -13,7 +13,7 @@ from shared.cli.client import Api
 from shared.cli.commands import Account, App, Json, ask, get, helpful, path_of, post, show
 from shared.cli.exit_codes import ExitCode
 from shared.cli.refusals import CommandRefused
-from shared.operations.previewing import AccountPreview, PreviewReport
+from shared.operations.previewing.report import AccountPreview, PreviewReport
 from shared.provisioning.guard import Verdict
 from shared.provisioning.on_demand_report import OnDemandOutcome, OnDemandReport
 

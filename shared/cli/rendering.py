@@ -19,7 +19,7 @@ from shared.operations.held_report import HeldReport
 from shared.operations.log_lines import LogLine
 from shared.operations.mapping_preview import MappingPreview
 from shared.operations.people import PeopleFound, PersonStory
-from shared.operations.previewing import AccountPreview, PreviewReport
+from shared.operations.previewing.report import AccountPreview, PreviewReport
 from shared.provisioning.audit_trail import AuditRecord
 from shared.provisioning.on_demand_report import OnDemandReport
 from shared.rules.expressions import FunctionDescription

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.config.applications import Application
-from shared.directory.mirror import Mirror, UserFacts
+from shared.directory.mirror import GroupFacts, Mirror, UserFacts
 from shared.operations.log_lines import LogLine, read_log
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, ResourceKind
@@ -61,8 +61,30 @@ async def tell_account(
 ) -> AccountStory:
     """Read one account's story. Raises StorageUnavailable."""
     kind, source_id = source
+    return await tell_account_of(
+        application,
+        source,
+        facts=await mirror.read_facts(kind, source_id),
+        log=await read_log(tables, application.name, source_id=source_id, last=20),
+        rows=rows,
+        mirror=mirror,
+        now=now,
+    )
+
+
+async def tell_account_of(
+    application: Application,
+    source: tuple[ResourceKind, str],
+    *,
+    facts: UserFacts | GroupFacts,
+    log: Sequence[LogLine],
+    rows: AccountRows,
+    mirror: Mirror,
+    now: datetime,
+) -> AccountStory:
+    """The story of an account whose facts and log were read already: two requests. Raises StorageUnavailable."""
+    kind, source_id = source
     account = await rows.read(application.name, kind, source_id)
-    facts = await mirror.read_facts(kind, source_id)
     groups = await mirror.read_assigned_groups(application.name)
     directory: dict[str, Any] = {"presence": facts.presence.value}
     try:
@@ -85,7 +107,7 @@ async def tell_account(
         row=_columns(account) if account.etag else {},
         next=_next(account, now) if account.etag else "There is no row: nothing was ever wanted for this account.",
         remedy=remedy_of(account.error_code),
-        log=await read_log(tables, application.name, source_id=source_id, last=20),
+        log=log,
     )
 
 

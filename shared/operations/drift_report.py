@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.operations.pages import Page, Section, read_sections
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.drift.comparing import DriftStatus
-from shared.provisioning.drift.findings import DriftFindings, Finding
+from shared.provisioning.drift.findings import UNOWNED_PREFIX, DriftFindings, Finding, read_unowned
 from shared.provisioning.drift.rounds import DriftRound, DriftRounds
+from shared.storage.tables import Row, Tables
 
 _REPAIRED = "repaired"
 
@@ -84,3 +86,44 @@ async def _account(app: str, finding: Finding, rows: AccountRows) -> DriftedAcco
         found_at=finding.found_at,
         paths={} if finding.is_gone else finding.paths,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnownedLine:
+    """One account at the vendor that no row owns. It is never touched."""
+
+    kind: str
+    target_id: str
+    name: str
+    """The value it would be matched by, as the vendor shows it."""
+    is_active: bool | None
+    """None: the vendor does not say."""
+    external_id: str
+    found_at: datetime | None
+    ownership: str
+    """`unknown`, `adoptable`, `duplicate` or `foreign`."""
+    source_id: str
+    """Whose name it carries, empty for nobody's."""
+
+
+async def read_unowned_page(tables: Tables, app: str, *, limit: int = 100, cursor: str = "") -> Page[UnownedLine]:
+    """Read some of the accounts that the last round found without an owner.
+
+    Raises CursorRefused, StorageUnavailable, ValueError for a limit outside 1 to 1000.
+    """
+
+    def decode(_: Section, row: Row) -> UnownedLine:
+        unowned = read_unowned(row)
+        return UnownedLine(
+            kind=unowned.kind.value,
+            target_id=unowned.target_id,
+            name=unowned.name,
+            is_active=unowned.is_active,
+            external_id=unowned.external_id,
+            found_at=unowned.found_at,
+            ownership=unowned.ownership.value,
+            source_id=unowned.source_id,
+        )
+
+    sections = [Section(name="unowned", prefix=UNOWNED_PREFIX)]
+    return await read_sections(tables, app, sections, decode, limit=limit, cursor=cursor)

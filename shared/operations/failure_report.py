@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.operations.pages import Page, Section, read_sections, require_word
 from shared.provisioning.account_lists import list_accounts
-from shared.provisioning.accounts import Account, ResourceKind
+from shared.provisioning.accounts import Account, ResourceKind, read_account
 from shared.provisioning.attempt import remedy_of
-from shared.storage.tables import Tables
+from shared.storage.tables import Row, Tables, equals
 
 _COLUMNS = (
     "target_id",
@@ -48,6 +49,24 @@ async def list_failures(tables: Tables, app: str, *, code: str = "") -> list[Fai
         async for page in list_accounts(tables, app, kind, where="error_code ne ''", select=_COLUMNS):
             found += [_describe(account) for account in page if code in ("", account.error_code)]
     return found
+
+
+async def read_failures_page(
+    tables: Tables, app: str, *, code: str = "", limit: int = 100, cursor: str = ""
+) -> Page[FailedAccount]:
+    """Read some failed accounts, of one error code if it is given, people before groups.
+
+    Raises FilterRefused, CursorRefused, StorageUnavailable, ValueError for a limit outside 1 to 1000.
+    """
+    require_word("code", code)
+    where = equals("error_code", code) if code else "error_code ne ''"
+    sections = [Section(name=kind, prefix=f"{kind}:", where=where, select=_COLUMNS) for kind in ResourceKind]
+
+    def decode(section: Section, row: Row) -> FailedAccount:
+        source_id = row.key.removeprefix(section.prefix)
+        return _describe(read_account(row, application=app, kind=ResourceKind(section.name), source_id=source_id))
+
+    return await read_sections(tables, app, sections, decode, limit=limit, cursor=cursor)
 
 
 def _describe(account: Account) -> FailedAccount:

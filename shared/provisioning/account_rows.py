@@ -339,7 +339,7 @@ class AccountRows:
                 values["fill"] = FROM_START
             if link and current.referred:
                 values["waking"] = True
-            operations = [Operation.merge(current.key, values, etag=current.etag), entry.operation()]
+            operations = [Operation.merge(current.key, values, etag=current.etag), *entry.operations()]
             operations += self._index_operations(current, closes_intent=closes_intent, link=link, unlink=unlink)
             if values.get("staged") == "" and current.staged:
                 operations.append(Operation.delete(staged_key(current.key)))
@@ -415,7 +415,7 @@ class AccountRows:
             if account.etag
             else Operation.insert(account.key, columns)
         )
-        operations = [own, *more, *([entry.operation()] if entry else [])]
+        operations = [own, *more, *(entry.operations() if entry else [])]
         if columns.get("staged") == "" and account.staged:
             operations.append(Operation.delete(staged_key(account.key)))
         try:

@@ -26,12 +26,12 @@ from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.notices.notifier import Notifier
-from shared.provisioning.provisioning_log import LOG_PREFIX, log_key
+from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, invert_instant, log_key
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
-from shared.storage.tables import Operation, StorageConflict, Tables, gather_all
+from shared.storage.tables import Row, StorageConflict, Tables, gather_all
 
 if TYPE_CHECKING:
     from shared.provisioning.reconcile import Reconciler
@@ -129,17 +129,23 @@ class Housekeeper:
         pages = self.tables.query(
             ACCOUNTS,
             app,
-            first=log_key(self.clock.now() - LOG_LIFE),
+            first=log_key(invert_instant(self.clock.now() - LOG_LIFE)),
             before=f"{LOG_PREFIX[:-1]};",
-            select=("at",),
+            select=("source_id", INDEXED),
         )
         async for page in pages:
-            expired = [Operation.delete(row.key, etag=row.etag) for row in page]
+            # Records that are one row go last: a pair has to share a transaction.
+            expired = [each for row in sorted(page, key=_is_bare) for each in drop_operations(row)]
             try:
                 await self.tables.commit_all(DurableWrite.LOG, ACCOUNTS, app, expired)
             except StorageConflict:
                 # Records never change: another run removed them. The next one looks again.
                 return
+
+
+def _is_bare(record: Row) -> bool:
+    """Whether a record was written before there was an index."""
+    return not record.values.get(INDEXED)
 
 
 def _can_be_tried(account: Account, now: datetime) -> bool:

@@ -2,6 +2,9 @@
 
 The record is written in the transaction that saves the account row, so there is never a change without its line, nor a
 line without its change (protocol T33). Keys sort newest first. Values are redacted where the mapping says so.
+
+Beside every record lies a row without columns, keyed by whose record it is: an application's log of a month may hold a
+hundred thousand records, and nobody waits until they are all read to see the few of one person.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,14 +21,18 @@ from shared.provisioning.accounts import Account
 from shared.provisioning.planning import Plan, ProvisioningAction
 from shared.provisioning.standing import Standing
 from shared.rules.attribute_paths import JSON
-from shared.storage.tables import Operation
+from shared.storage.tables import Operation, Row
 
 LOG_PREFIX = "log:"
+STORY_PREFIX = "story:"
 _VALUE_LIMIT = 256
 _MODIFIED_LIMIT = 24_000
 _STEPS_LIMIT = 24_000
 _TEXT_LIMIT = 300
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+INDEXED = "indexed"
+"""Column that says: the record's row in the index exists, and is deleted with it."""
 
 
 class LogStatus(StrEnum):
@@ -81,11 +88,16 @@ class LogEntry:
     modified: Sequence[Mapping[str, Any]] = ()
     trace: str = ""
 
-    def operation(self) -> Operation:
-        """The write that keeps the record."""
+    def operations(self) -> list[Operation]:
+        """The writes that keep the record: itself, and the row by which it is found for its person or group."""
+        name = f"{invert_instant(self.at)}:{self.id[:12]}"
+        return [self._operation(name), Operation.merge(story_key(self.source_id, name), {})]
+
+    def _operation(self, name: str) -> Operation:
         return Operation.merge(
-            f"{log_key(self.at)}:{self.id[:12]}",
+            log_key(name),
             {
+                INDEXED: True,
                 "at": write_instant(self.at),
                 "source_id": self.source_id,
                 "kind": self.kind,
@@ -107,10 +119,28 @@ class LogEntry:
         )
 
 
-def log_key(at: datetime) -> str:
-    """The key before all records of an instant, and of earlier ones, and behind those of later ones."""
-    inverted = int((_LATEST - at).total_seconds() * 1_000_000)
-    return f"{LOG_PREFIX}{inverted:018d}"
+def invert_instant(at: datetime) -> str:
+    """An instant as the keys of the log have it: fixed width, later ones sort first."""
+    return f"{max(timedelta(), _LATEST - at) // timedelta(microseconds=1):018d}"
+
+
+def log_key(name: str) -> str:
+    """The row key of a record, by its name: the inverted instant, a colon and the start of its id."""
+    return f"{LOG_PREFIX}{name}"
+
+
+def story_key(source_id: str, name: str) -> str:
+    """The row key that says: this record is about this person or group."""
+    return f"{STORY_PREFIX}{source_id}:{name}"
+
+
+def drop_operations(record: Row) -> list[Operation]:
+    """The deletes of a record, and of its row in the index; records of an earlier version have none there."""
+    name = record.key.removeprefix(LOG_PREFIX)
+    operations = [Operation.delete(record.key, etag=record.etag)]
+    if record.values.get(INDEXED):
+        operations.append(Operation.delete(story_key(str(record.values.get("source_id", "")), name)))
+    return operations
 
 
 def modified_properties(account: Account, plan: Plan) -> list[dict[str, Any]]:

@@ -31,6 +31,9 @@ TEXT_LIMIT = 32_000
 _TRANSACTION_BYTES = 700_000
 """A transaction may hold 4 MiB; one above 1 MiB blocks the event loop noticeably while it is sent."""
 
+_LONGEST_TOKEN = 4_000
+"""Characters of a continuation token: a key of 1 KiB in the service's own encoding, with room."""
+
 _FORBIDDEN = frozenset('/\\#?%"')
 
 
@@ -71,6 +74,16 @@ class Row:
             value += str(more)
             part += 1
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """What one request for rows answered."""
+
+    rows: list[Row]
+    """May be none although more follow: the service gives up a long search in between."""
+    resume: str
+    """Where the next request goes on, opaque; empty: this was the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,23 +210,14 @@ class Tables:
     ) -> AsyncIterator[list[Row]]:
         """Read the rows with `first <= key < before` page by page, in key order.
 
-        `where` is an OData condition on columns, written by us, never built from outside text.
+        `where` is an OData condition on columns, written by us; outside text goes in through `equals` only.
         """
         from azure.core.exceptions import AzureError
 
-        conditions = [f"PartitionKey eq '{_quote(encode_key(partition))}'"]
-        if first:
-            conditions.append(f"RowKey ge '{_quote(encode_key(first))}'")
-        if before:
-            conditions.append(f"RowKey lt '{_quote(encode_key(before))}'")
-        if where:
-            conditions.append(f"({where})")
         pages = (
             self._client(table)
             .query_entities(
-                " and ".join(conditions),
-                results_per_page=page_size,
-                select=["PartitionKey", "RowKey", *select] if select else None,
+                _condition(partition, first, before, where), results_per_page=page_size, select=_columns(select)
             )
             .by_page()
         )
@@ -223,6 +227,41 @@ class Tables:
                 yield [_row(found) async for found in page]
         except AzureError as error:
             raise StorageUnavailable(f"querying table {table} failed: {type(error).__name__}") from error
+
+    async def query_page(
+        self,
+        table: str,
+        partition: str,
+        *,
+        first: str = "",
+        before: str = "",
+        where: str = "",
+        select: Sequence[str] = (),
+        page_size: int = 1000,
+        resume: str = "",
+    ) -> RowPage:
+        """One request of `query`, and where the next one goes on: for answers that are given page by page.
+
+        `resume` may be anybody's: it is checked, and whatever it says, the conditions hold. Raises ValueError for one
+        that no page answered with, StorageUnavailable.
+        """
+        from azure.core.exceptions import AzureError, HttpResponseError
+
+        found: Any = self._client(table).query_entities(
+            _condition(partition, first, before, where), results_per_page=page_size, select=_columns(select)
+        )
+        pages = found.by_page(continuation_token=_continuation(resume))
+        self.calls[f"{table} query"] += 1
+        try:
+            rows = [_row(each) async for each in await anext(pages)]
+        except HttpResponseError as error:
+            if error.status_code == 400 and resume:
+                raise ValueError("this is no place where a page ended") from error
+            raise StorageUnavailable(f"querying table {table} failed with status {error.status_code}") from error
+        except AzureError as error:
+            raise StorageUnavailable(f"querying table {table} failed: {type(error).__name__}") from error
+        token = pages.continuation_token
+        return RowPage(rows, json.dumps([token["PartitionKey"], token["RowKey"]]) if token else "")
 
     async def read_range(self, table: str, partition: str, *, first: str, before: str) -> list[Row]:
         """Read all rows with `first <= key < before`."""
@@ -317,6 +356,45 @@ async def gather_all(awaitables: Sequence[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return list(results)
+
+
+def equals(column: str, text: str) -> str:
+    """The condition that a column holds a text, whoever the text is from."""
+    return f"{column} eq '{_quote(text)}'"
+
+
+def _condition(partition: str, first: str, before: str, where: str) -> str:
+    conditions = [equals("PartitionKey", encode_key(partition))]
+    if first:
+        conditions.append(f"RowKey ge '{_quote(encode_key(first))}'")
+    if before:
+        conditions.append(f"RowKey lt '{_quote(encode_key(before))}'")
+    if where:
+        conditions.append(f"({where})")
+    return " and ".join(conditions)
+
+
+def _columns(select: Sequence[str]) -> list[str] | None:
+    return ["PartitionKey", "RowKey", *select] if select else None
+
+
+def _continuation(resume: str) -> dict[str, str] | None:
+    """What the SDK calls a continuation token. Raises ValueError."""
+    if not resume:
+        return None
+    try:
+        place = json.loads(resume)
+    except RecursionError as error:
+        raise ValueError("this is no place where a page ended") from error
+    match place:
+        case [str(partition), str() | None as key] if _is_header(partition) and _is_header(key or ""):
+            return {"PartitionKey": partition, "RowKey": key or ""}
+    raise ValueError("this is no place where a page ended")
+
+
+def _is_header(text: str) -> bool:
+    """Whether a text could have come in a header of the service's answer."""
+    return len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable()
 
 
 def _row(found: Mapping[str, Any]) -> Row:

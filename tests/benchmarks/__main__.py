@@ -26,6 +26,7 @@ NAMES = (
     "outage",
     "preview",
     "on_demand",
+    "history",
 )
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""

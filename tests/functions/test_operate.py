@@ -66,11 +66,12 @@ def test_applications_are_answered_and_not_kept(client: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_an_encoded_slash_is_no_way_around_a_route(client: httpx.Client) -> None:
-    answers = [client.get(path) for path in ("/applications/acme%2Fheld", "/applications/..%2F..%2Fadmin", "/%2e%2e/x")]
+def test_no_path_leads_out_of_the_api(client: httpx.Client) -> None:
+    paths = ("/applications/..%2F..%2Fadmin", "/applications/%2e%2e/%2e%2e/admin/host/status", "/%2e%2e/x")
+
+    answers = [client.get(path) for path in paths]
 
     assert [answer.status_code for answer in answers] == [404] * 3
-    assert {answer.headers.get("content-type") for answer in answers[:2]} == {"application/problem+json"}
 
 
 async def test_the_command_line_reads_and_acts_over_the_network(deployment: Deployment, host: HostProcess) -> None:

@@ -13,7 +13,16 @@ from itertools import count
 from typing import Any
 
 from shared.storage.durable_writes import Observer, unobserved
-from shared.storage.tables import Operation, OperationKind, Row, StorageConflict, Tables, decode_key, encode_key
+from shared.storage.tables import (
+    Operation,
+    OperationKind,
+    Row,
+    RowPage,
+    StorageConflict,
+    Tables,
+    decode_key,
+    encode_key,
+)
 
 Stored = tuple[dict[str, Any], str]
 _BLOCK = 1000
@@ -97,14 +106,42 @@ class MemoryTables(Tables):
         page_size: int = 1000,
     ) -> AsyncIterator[list[Row]]:
         """Read rows in key order, a page at a time, each as it is then; like the service, at least one page."""
-        following: str | None = encode_key(first)
-        while following is not None:
-            self.calls[f"{table} query"] += 1
-            found, following = self._read_page(table, partition, following, before, where=where, count=page_size)
-            yield [
-                Row(decode_key(key), {name: values[name] for name in select or values if name in values}, etag)
-                for key, (values, etag) in found
-            ]
+        resume: str | None = None
+        while resume != "":
+            page = await self.query_page(
+                table,
+                partition,
+                first=first,
+                before=before,
+                where=where,
+                select=select,
+                page_size=page_size,
+                resume=resume or "",
+            )
+            yield page.rows
+            resume = page.resume
+
+    async def query_page(
+        self,
+        table: str,
+        partition: str,
+        *,
+        first: str = "",
+        before: str = "",
+        where: str = "",
+        select: Sequence[str] = (),
+        page_size: int = 1000,
+        resume: str = "",
+    ) -> RowPage:
+        """Read one page; where the next begins is its first key."""
+        self.calls[f"{table} query"] += 1
+        begin = max(resume, encode_key(first))
+        found, following = self._read_page(table, partition, begin, before, where=where, count=page_size)
+        rows = [
+            Row(decode_key(key), {name: values[name] for name in select or values if name in values}, etag)
+            for key, (values, etag) in found
+        ]
+        return RowPage(rows, following or "")
 
     def _read_page(
         self, table: str, partition: str, first: str, before: str, *, where: str, count: int

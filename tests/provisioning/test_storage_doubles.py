@@ -32,7 +32,7 @@ def _first_time(
         keys = sorted(
             _without_number(operation.key)
             for operation in operations
-            if not operation.key.startswith(("log:", "raise:"))
+            if not operation.key.startswith(("log:", "story:", "raise:"))
         )
         if (table, partition, *keys) not in seen:
             seen.add((table, partition, *keys))

@@ -20,6 +20,7 @@ from shared.storage.tables import (
     Tables,
     decode_key,
     encode_key,
+    equals,
     split_text,
 )
 
@@ -251,3 +252,20 @@ async def test_storage_that_does_not_answer_is_unavailable_whatever_was_asked() 
     with pytest.raises(StorageUnavailable, match="creating the tables failed"):
         await tables.create_missing()
     await tables.close()
+
+
+async def test_a_condition_compares_with_any_text_and_means_nothing_else(tables: Tables) -> None:
+    texts = ["o'neil", "x' or '1' eq '1", "'", "a and b", "%27", "\N{GRINNING FACE}"]
+    for at, text in enumerate(texts):
+        await tables.commit(WRITE, "accounts", "p", [Operation.insert(str(at), {"name": text})])
+
+    for at, text in enumerate(texts):
+        page = await tables.query_page("accounts", "p", where=equals("name", text))
+        assert [row.key for row in page.rows] == [str(at)]
+        assert page.resume == ""
+
+
+@pytest.mark.parametrize("resume", ["x", "[]", "[1,2]", '["a"]', '["\\u0000", "b"]', '["a", "é"]', "[" * 5000])
+async def test_a_place_that_no_page_answered_with_is_refused(tables: Tables, resume: str) -> None:
+    with pytest.raises(ValueError, match=r"place|value|char"):
+        await tables.query_page("accounts", "p", resume=resume)

@@ -202,7 +202,7 @@ class DriftFindings:
         operations = [
             Operation.merge(account.key, columns, etag=account.etag),
             self._confirmed(finding, DriftStatus.REPAIRING, paths, now),
-            entry.operation(),
+            *entry.operations(),
         ]
         try:
             await self._tables.commit(DurableWrite.DRIFT_REPAIR, ACCOUNTS, account.application, operations)

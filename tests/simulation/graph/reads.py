@@ -258,9 +258,25 @@ def _top(request: Request) -> int:
 def _parse_filter(
     text: str | None, *, allowed: dict[str, frozenset[str]] | None = None
 ) -> Callable[[JsonObject], bool] | None:
-    """Reads one `name eq 'value'` or `startswith(name,'value')` clause; raises ODataError for anything else."""
+    """Reads `name eq 'value'` and `startswith(name,'value')` clauses joined by `or`; raises ODataError otherwise.
+
+    Assignments take one clause only.
+    """
     if text is None:
         return None
+    texts = [text] if allowed is not None else _split_at_or(text)
+    clauses = [_parse_clause(each, allowed=allowed) for each in texts]
+    return lambda held: any(clause(held) for clause in clauses)
+
+
+def _split_at_or(text: str) -> list[str]:
+    """The clauses between the `or`s that are outside of quotes."""
+    parts = re.split(r"('(?:[^']|'')*')", text)
+    joined = "".join(part if at % 2 else re.sub(r"\s+or\s+", "\0", part) for at, part in enumerate(parts))
+    return joined.split("\0")
+
+
+def _parse_clause(text: str, *, allowed: dict[str, frozenset[str]] | None) -> Callable[[JsonObject], bool]:
     clause = _CLAUSE.fullmatch(text) or _CLAUSE.fullmatch(re.sub(r"eq\s+([0-9a-fA-F-]{36})", r"eq '\1'", text))
     operator = "eq" if clause and clause.group(1) else "startswith"
     name = (clause.group(1) or clause.group(3)) if clause else ""
