@@ -12,7 +12,7 @@ from shared.config.applications import Application
 from shared.config.profile import ResourceProfile
 from shared.directory.mirror import Assignment, GroupFacts, UserFacts
 from shared.provisioning.accounts import Account, Reference, ResourceKind
-from shared.provisioning.generations import generation_of, row_config
+from shared.provisioning.generations import generation_of, is_distrusted, row_config
 from shared.provisioning.member_changes import MemberBatch
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogEntry, LogStatus, Step, modified_properties
@@ -121,7 +121,7 @@ class Attempt:
     @property
     def distrusts(self) -> bool:
         """Whether a restart says that what was sent counts as unknown: it is asserted again."""
-        return bool(self.before.target_id) and generation_of(self.before.config) < self.asserted
+        return is_distrusted(self.before, self.asserted)
 
     @property
     def resource(self) -> ResourceProfile:

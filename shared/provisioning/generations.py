@@ -7,6 +7,8 @@ application that was never restarted the rows look as ever.
 
 from __future__ import annotations
 
+from shared.provisioning.accounts import Account
+
 
 def row_config(config_hash: str, generation: int) -> str:
     """What a row says that was applied with this configuration after so many restarts."""
@@ -26,3 +28,8 @@ def is_behind(config: str, current: str) -> bool:
     """
     other = config.partition(".")[0] != current.partition(".")[0]
     return other or generation_of(config) < generation_of(current)
+
+
+def is_distrusted(account: Account, asserted: int) -> bool:
+    """Whether what was sent counts as unknown, because the restart `asserted` put no trust in it."""
+    return bool(account.target_id) and generation_of(account.config) < asserted

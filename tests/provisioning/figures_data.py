@@ -41,6 +41,9 @@ def load_application() -> Application:
         return load_applications(path, {"ACME_TOKEN": "t"})[APP]
 
 
+CONFIG = load_application().config_hash
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """What one account row says, as a test wants it."""
@@ -50,12 +53,15 @@ class Person:
     staged: bool = False
     code: str = ""
     epoch: int = 1
+    is_behind: bool = False
+    """Applied with an earlier configuration."""
 
     def columns(self) -> dict[str, Any]:
         """The columns of the row."""
         wanted = make_number(self.epoch, 1)
         return {
             "wanted": wanted,
+            "config": "earlier" if self.is_behind else CONFIG,
             "tried": wanted,
             "pending": self.pending,
             "state": self.state.value,

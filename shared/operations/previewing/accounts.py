@@ -23,6 +23,7 @@ from shared.operations.previewing.report import (
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, IntentKind, Reference, ResourceKind
 from shared.provisioning.deciding import Decider
+from shared.provisioning.generations import is_distrusted
 from shared.provisioning.guard import Guard
 from shared.provisioning.member_changes import Decision, Member, decide
 from shared.provisioning.planning import EMPTIED, Plan, ProvisioningAction
@@ -55,6 +56,8 @@ class View:
     """Properties of the directory that the application needs and that nobody asked for so far."""
     filled_groups: frozenset[str]
     """Groups of which memberships were sent."""
+    asserted: int
+    """The last restart that put no trust in what was sent before it."""
     now: datetime
     grace: timedelta
     linked: dict[str, str] = field(default_factory=dict)
@@ -234,6 +237,7 @@ def _plan(view: View, draft: Draft) -> None:
             draft.standing,
             mapped=draft.mapped,
             references=draft.references,
+            distrusts=is_distrusted(draft.account, view.asserted),
         )
     except InvalidData as error:
         draft.refusal = error

@@ -207,6 +207,7 @@ class Previewer:
             hidden={kind: hidden_targets(application, self.applications.get(name), kind) for kind in ResourceKind},
             unread=unread,
             filled_groups=frozenset(filled),
+            asserted=(await self.states.read_fresh(name)).asserted,
             now=now,
             grace=timedelta(seconds=self.grace_s),
         )

@@ -13,11 +13,13 @@ from typing import Any
 
 from shared.config.applications import Application
 from shared.provisioning.accounts import AccountState, ResourceKind, read_account
+from shared.provisioning.generations import is_behind
 from shared.provisioning.guard import counts, loses_members
 from shared.storage.tables import Row
 
 COUNTED_COLUMNS = (
     "wanted",
+    "config",
     "pending",
     "state",
     "error_code",
@@ -48,7 +50,8 @@ class Counts:
     staged_in_line: int = 0
     """How many of the staged rows are in line when no hold stands."""
     pending: int = 0
-    """Rows where something is wanted that was not applied yet, and accounts on lists."""
+    """Rows where something is wanted that was not applied yet, or that were applied with another configuration, or
+    before the last restart; and accounts on lists."""
     in_line: int = 0
     """How many of the pending ones get their turn by themselves: not escrowed, not held."""
     listed: int = 0
@@ -77,8 +80,8 @@ class Counts:
         return self.in_line + (0 if hold_stands else self.staged_in_line)
 
 
-def count_rows(application: Application, rows: Iterable[Row]) -> Counts:
-    """Count rows that were read with `COUNTED_COLUMNS`."""
+def count_rows(application: Application, rows: Iterable[Row], *, config: str) -> Counts:
+    """Count rows that were read with `COUNTED_COLUMNS`. `config` is what a row says that is up to date."""
     states: Counter[str] = Counter()
     staged: Counter[str] = Counter()
     escrowed: Counter[str] = Counter()
@@ -91,7 +94,7 @@ def count_rows(application: Application, rows: Iterable[Row]) -> Counts:
             # Never raised: it only says that others refer to it.
             continue
         state = _state_of(values)
-        is_pending = bool(values.get("pending"))
+        is_pending = bool(values.get("pending")) or is_behind(str(values.get("config", "")), config)
         waits_for_guard = False
         if values.get("staged"):
             waits_for_guard, is_held = _judge_staged(application, row)
