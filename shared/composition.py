@@ -609,7 +609,7 @@ class Services:
         """How many accounts are in which state."""
         from shared.provisioning.figures.counting import CensusTaker
 
-        return CensusTaker(tables=self.tables, clock=self.clock)
+        return CensusTaker(tables=self.tables, states=self.states, clock=self.clock)
 
     @cached_property
     def activity(self) -> ActivityCounter:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.provisioning.accounts import ACCOUNTS, AccountState, make_number
+from shared.provisioning.applications_state import ApplicationStates
 from shared.provisioning.figures import counting
 from shared.provisioning.figures.counting import CENSUS_KEY, Budget, CensusTaker
 from shared.provisioning.figures.counts import Counts, added, count_rows, read_counts, write_counts
@@ -17,9 +18,10 @@ from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.tables import Operation, Row, StorageUnavailable
 from tests.provisioning.figures_data import (
     APP,
+    APPLICATION,
+    CONFIG,
     Overtaken,
     Person,
-    load_application,
     person,
     states_of,
     write_list,
@@ -29,7 +31,6 @@ from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.provisioning.pulls import Killed, kill_at
 from tests.world import HandClock
 
-APPLICATION = load_application()
 PAGE = 10
 
 populations = st.lists(
@@ -40,6 +41,7 @@ populations = st.lists(
         staged=st.booleans(),
         code=st.sampled_from(["", "InvalidValue", "ForeignAccount"]),
         epoch=st.integers(1, 9),
+        config=st.sampled_from([CONFIG, f"{CONFIG}.1", "another", ""]),
     ),
     max_size=60,
 )
@@ -54,7 +56,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def taker(store: Store, clock: HandClock | None = None, **options) -> CensusTaker:
     """A process that counts."""
-    return CensusTaker(tables=MemoryTables(store, **options), clock=clock or HandClock())
+    clock, tables = clock or HandClock(), MemoryTables(store, **options)
+    return CensusTaker(tables=tables, states=ApplicationStates(tables=tables, clock=clock), clock=clock)
 
 
 async def counted(taker: CensusTaker, *, pages: int | None = None) -> Counts:
@@ -81,6 +84,7 @@ async def test_a_count_cut_at_any_page_equals_a_look_at_every_row(
     assert found == await taker(tables.store).count_now(APPLICATION, pages=100)
     assert found.total == len(people) + listed
     assert found.pending == sum(each.pending for each in people) + listed
+    assert found.behind == sum(not each.pending and each.config in ("another", "") for each in people)
     for hold_stands in (True, False):
         expected = Counter(states_of(people, hold_stands=hold_stands)) + Counter({"pending": listed})
         assert Counter(found.by_state(hold_stands=hold_stands)) == expected
@@ -92,9 +96,9 @@ async def test_a_count_cut_at_any_page_equals_a_look_at_every_row(
 @given(people=populations, cut=st.integers(0, 60))
 def test_parts_of_a_count_make_the_whole_in_any_order(people: list[Person], cut: int) -> None:
     rows = [Row(f"user:{at}", each.columns(), "") for at, each in enumerate(people)]
-    one, other = count_rows(APPLICATION, rows[:cut]), count_rows(APPLICATION, rows[cut:])
+    one, other = count_rows(APPLICATION, rows[:cut], config=CONFIG), count_rows(APPLICATION, rows[cut:], config=CONFIG)
 
-    assert added(one, other) == added(other, one) == count_rows(APPLICATION, rows)
+    assert added(one, other) == added(other, one) == count_rows(APPLICATION, rows, config=CONFIG)
     assert read_counts(write_counts(one)) == one
 
 
@@ -109,12 +113,16 @@ def test_what_gets_its_turn_by_itself_is_in_line_and_nothing_else() -> None:
         "held": columns(state="held"),
         "permitted": columns(state="held", permit="1"),
         "done": columns(pending=False),
+        "behind": columns(pending=False, state="in_sync", config="another"),
+        "behind and held": columns(pending=False, state="held", config="another"),
     }
     in_line = {
-        name for name, values in rows.items() if count_rows(APPLICATION, [Row(f"user:{name}", values, "")]).in_line
+        name
+        for name, values in rows.items()
+        if count_rows(APPLICATION, [Row(f"user:{name}", values, "")], config=CONFIG).in_line
     }
 
-    assert in_line == {"waits", "escrowed, raised since", "permitted"}
+    assert in_line == {"waits", "escrowed, raised since", "permitted", "behind"}
 
 
 def test_who_the_guard_does_not_count_is_as_its_row_says_and_a_group_that_loses_many_is_held_without_a_hold() -> None:
@@ -124,7 +132,7 @@ def test_who_the_guard_does_not_count_is_as_its_row_says_and_a_group_that_loses_
     rows = [Row("user:1", leaving, ""), Row("user:2", never_there, ""), Row("group:3", group, "")]
 
     for hold_stands in (True, False):
-        states = count_rows(APPLICATION, rows).by_state(hold_stands=hold_stands)
+        states = count_rows(APPLICATION, rows, config=CONFIG).by_state(hold_stands=hold_stands)
         assert {name: count for name, count in states.items() if count} == {"disabled": 1, "skipped": 1, "held": 1}
 
 
@@ -134,7 +142,7 @@ def test_error_codes_beyond_fifty_are_counted_together() -> None:
         for at in range(140)
     ]
 
-    escrowed = count_rows(APPLICATION, rows).escrowed
+    escrowed = count_rows(APPLICATION, rows, config=CONFIG).escrowed
 
     assert (len(escrowed), sum(escrowed.values()), escrowed["other"]) == (50, 140, 42)
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from shared.clock import Clock, read_instant
 from shared.config.applications import Application
 from shared.provisioning.accounts import ACCOUNTS, ResourceKind, write_columns
-from shared.provisioning.applications_state import APPLICATIONS
+from shared.provisioning.applications_state import APPLICATIONS, ApplicationStates
 from shared.provisioning.figures.counts import (
     COUNTED_COLUMNS,
     Counts,
@@ -27,6 +27,7 @@ from shared.provisioning.figures.counts import (
     read_counts,
     write_counts,
 )
+from shared.provisioning.generations import row_config
 from shared.provisioning.raise_lists import RAISE_PREFIX
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Row, StorageConflict, Tables
@@ -87,6 +88,7 @@ class CensusTaker:
     """Counts account rows. Safe to run beside itself."""
 
     tables: Tables
+    states: ApplicationStates
     clock: Clock
 
     async def read(self, app: str) -> Census:
@@ -113,12 +115,12 @@ class CensusTaker:
 
     async def count_now(self, application: Application, *, pages: int = SMALL_PAGES) -> Counts | None:
         """Count exactly, without keeping it; None when that takes more pages. Raises StorageUnavailable."""
-        counted = Counts()
+        counted, config = Counts(), await self._config(application)
         async for rows in self._read_rows(application.name, ""):
             if pages <= 0:
                 return None
             pages -= 1
-            counted = added(counted, count_rows(application, rows))
+            counted = added(counted, count_rows(application, rows, config=config))
         return added(counted, await self._count_lists(application.name))
 
     async def void(self, app: str) -> None:
@@ -127,9 +129,9 @@ class CensusTaker:
 
     async def _go_on(self, application: Application, census: Census, budget: Budget) -> Census:
         begun, unsaved, pages = self.clock.monotonic(), 0, 0
-        spent_before = census.spent_s
+        spent_before, config = census.spent_s, await self._config(application)
         async for rows in self._read_rows(application.name, census.place):
-            counted = added(census.so_far, count_rows(application, rows))
+            counted = added(census.so_far, count_rows(application, rows, config=config))
             spent_s = spent_before + self.clock.monotonic() - begun
             census = replace(census, place=rows[-1].key, so_far=counted, spent_s=spent_s)
             pages, unsaved = pages + 1, unsaved + 1
@@ -147,6 +149,11 @@ class CensusTaker:
                 duration_s=duration_s,
             )
         )
+
+    async def _config(self, application: Application) -> str:
+        """What a row says that is not behind; the last restart is known within five seconds."""
+        state = await self.states.read(application.name)
+        return row_config(application.config_hash, state.generation)
 
     async def _read_rows(self, app: str, after: str) -> AsyncIterator[list[Row]]:
         """The account rows after a key, groups before users; no page is empty."""
