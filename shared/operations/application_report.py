@@ -53,8 +53,11 @@ class ApplicationReport:
     pending: int = 0
     """Accounts where something is wanted that was not applied yet, in whatever state they are. One that has an account
     row and is on a list counts twice until it is taken up."""
+    behind: int = 0
+    """Accounts with nothing pending that are looked at once more: another configuration is in force, or a restart was
+    asked for."""
     in_line: int = 0
-    """Of these, accounts that get their turn by themselves: neither in escrow nor held."""
+    """Pending accounts, and accounts behind, that get their turn by themselves: neither in escrow nor held."""
     progress: float = 1.0
     """Share of the accounts that are not in line, 0 to 1. At 1 all that is left waits for a later time or a person."""
     seconds_left: int | None = None
@@ -146,6 +149,7 @@ class ApplicationReports:
             counted_at=census.counted_at,
             total=counts.total,
             pending=counts.pending,
+            behind=counts.behind,
             in_line=in_line,
             progress=_progress(counts.total, in_line),
             seconds_left=(

@@ -41,7 +41,8 @@ def measure(users: int | None) -> list[Table]:
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        seeds = (Seed(_accounts(count)), Seed(_records(count, now)))
+        config = _compose(path, "UseDevelopmentStorage=true").applications[APPLICATION].config_hash
+        seeds = (Seed(_accounts(count, config)), Seed(_records(count, now)))
         with serve_seeded(path / "storage", lambda storage: _compose(path, storage), APPLICATION, seeds) as storage:
             seen = run_apart(run_looks, folder, storage, count)
     rows = [
@@ -124,7 +125,7 @@ def _is_pending(at: int) -> bool:
     return at % 10 < _PENDING_OF_10
 
 
-def _accounts(count: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _accounts(count: int, config: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Three in ten pending, one of them in escrow."""
     wanted = make_number(1, 1)
     for at in range(count):
@@ -135,6 +136,7 @@ def _accounts(count: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
             tried=wanted,
             applied="" if _is_pending(at) else wanted,
             pending=_is_pending(at),
+            config=config,
             state=AccountState.PENDING if _is_pending(at) and not is_escrowed else state,
             target_id=f"target-{at}",
             error_code=("InvalidValue" if at % 20 else "ForeignAccount") if is_escrowed else "",

@@ -15,6 +15,7 @@ from shared.provisioning.accounts import ACCOUNTS
 from shared.provisioning.figures import counting
 from shared.provisioning.figures.counting import Budget
 from shared.provisioning.provisioning_log import LogStatus
+from shared.provisioning.restarting import RestartScope
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation
 from tests.provisioning.figures_data import CODES, person, record, states_of, write_list, write_log, write_people
@@ -86,13 +87,14 @@ async def test_a_small_application_is_counted_now_and_a_large_one_as_its_census_
     async with in_memory(azurite, name_prefix) as world:
         services = world.services
         population = [person(at) for at in range(450)]
-        await write_people(services.tables, population)
+        config = services.applications[APP].config_hash
+        await write_people(services.tables, population, config=config)
         await write_list(services.tables, 7)
         small = await report_of(world)
         await services.census.count(services.applications[APP], Budget())
         world.clock.advance(60)
         fresh = await report_of(world)
-        more = [Operation.insert(f"user:y{at}", person(1).columns()) for at in range(200)]
+        more = [Operation.insert(f"user:y{at}", person(1).columns() | {"config": config}) for at in range(200)]
         await services.tables.commit_all(DurableWrite.SAVE, ACCOUNTS, APP, more)
         large = await report_of(world)
 
@@ -106,6 +108,23 @@ async def test_a_small_application_is_counted_now_and_a_large_one_as_its_census_
     assert small.pending == sum(each.pending for each in population) + 7
     assert small.in_line < small.pending
     assert small.seconds_left == -(-small.in_line // 10)
+
+
+async def test_after_a_restart_everybody_is_in_line_until_they_were_looked_at(azurite: str, name_prefix: str) -> None:
+    async with pulling(azurite, name_prefix, users=6, more=RATE) as world:
+        for user_id in people(world, 3):
+            assign(world, user_id)
+        await calm(world)
+        before = await report_of(world)
+        await world.services.restarts.restart(world.services.applications[APP], [RestartScope.WATERMARK])
+        begun = await report_of(world)
+        await calm(world)
+        ended = await report_of(world)
+
+    assert (before.behind, before.progress) == (0, 1.0)
+    assert (begun.pending, begun.behind, begun.in_line, begun.progress) == (0, 3, 3, 0.0)
+    assert begun.seconds_left is not None
+    assert (ended.behind, ended.in_line, ended.progress) == (0, 0, 1.0)
 
 
 async def test_of_a_large_application_that_was_never_counted_the_count_so_far_is_told(
@@ -128,7 +147,8 @@ async def test_the_status_of_a_large_application_costs_the_same_whatever_its_siz
 ) -> None:
     async with in_memory(azurite, name_prefix) as world:
         services = world.services
-        await write_people(services.tables, [person(at) for at in range(accounts)])
+        config = services.applications[APP].config_hash
+        await write_people(services.tables, [person(at) for at in range(accounts)], config=config)
         records = [record(START - timedelta(seconds=at), at) for at in range(accounts // 4)]
         await write_log(services.tables, records)
         await services.figures.keep()

@@ -41,7 +41,8 @@ def load_application() -> Application:
         return load_applications(path, {"ACME_TOKEN": "t"})[APP]
 
 
-CONFIG = load_application().config_hash
+APPLICATION = load_application()
+CONFIG = APPLICATION.config_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,7 @@ class Person:
     staged: bool = False
     code: str = ""
     epoch: int = 1
-    is_behind: bool = False
-    """Applied with an earlier configuration."""
+    config: str = CONFIG
 
     def columns(self) -> dict[str, Any]:
         """The columns of the row."""
@@ -64,6 +64,7 @@ class Person:
             "config": "earlier" if self.is_behind else CONFIG,
             "tried": wanted,
             "pending": self.pending,
+            "config": self.config,
             "state": self.state.value,
             "staged": wanted if self.staged else "",
             "target_id": "there",
@@ -85,10 +86,11 @@ def person(at: int) -> Person:
     return Person((AccountState.IN_SYNC, AccountState.DISABLED, AccountState.SKIPPED)[at % 3])
 
 
-async def write_people(tables: Tables, people: Sequence[Person], *, groups: int = 0) -> None:
-    """Write their rows, some of them as groups, and a row that was never raised."""
+async def write_people(tables: Tables, people: Sequence[Person], *, groups: int = 0, config: str = "") -> None:
+    """Write their rows, some of them as groups, and a row that was never raised; `config`: of all of them."""
+    same = {"config": config} if config else {}
     rows = [
-        Operation.insert(f"{'group' if at < groups else 'user'}:{at:06d}", each.columns())
+        Operation.insert(f"{'group' if at < groups else 'user'}:{at:06d}", each.columns() | same)
         for at, each in enumerate(people)
     ]
     await tables.commit_all(DurableWrite.SAVE, ACCOUNTS, APP, [*rows, Operation.insert("user:x", {"referred": True})])

@@ -19,10 +19,10 @@ from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.tables import Operation, Row, StorageUnavailable
 from tests.provisioning.figures_data import (
     APP,
+    APPLICATION,
     CONFIG,
     Overtaken,
     Person,
-    load_application,
     person,
     states_of,
     write_list,
@@ -32,7 +32,6 @@ from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.provisioning.pulls import Killed, kill_at
 from tests.world import HandClock
 
-APPLICATION = load_application()
 PAGE = 10
 
 populations = st.lists(
@@ -43,7 +42,7 @@ populations = st.lists(
         staged=st.booleans(),
         code=st.sampled_from(["", "InvalidValue", "ForeignAccount"]),
         epoch=st.integers(1, 9),
-        is_behind=st.booleans(),
+        config=st.sampled_from([CONFIG, f"{CONFIG}.1", "another", ""]),
     ),
     max_size=60,
 )
@@ -58,21 +57,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def taker(store: Store, clock: HandClock | None = None, **options) -> CensusTaker:
     """A process that counts."""
-    tables, clock = MemoryTables(store, **options), clock or HandClock()
+    clock, tables = clock or HandClock(), MemoryTables(store, **options)
     return CensusTaker(tables=tables, states=ApplicationStates(tables=tables, clock=clock), clock=clock)
-
-
-def count_all(rows: Sequence[Row]) -> Counts:
-    """What these rows come to."""
-    return count_rows(APPLICATION, rows, config=CONFIG)
-
-
-def test_whoever_was_applied_with_an_earlier_configuration_is_in_line() -> None:
-    people = [Person(AccountState.IN_SYNC, is_behind=True), Person(AccountState.IN_SYNC)]
-
-    found = count_all([Row(f"user:{at}", each.columns(), "") for at, each in enumerate(people)])
-
-    assert (found.pending, found.in_line, found.total) == (1, 1, 2)
 
 
 async def counted(taker: CensusTaker, *, pages: int | None = None) -> Counts:
@@ -98,7 +84,8 @@ async def test_a_count_cut_at_any_page_equals_a_look_at_every_row(
 
     assert found == await taker(tables.store).count_now(APPLICATION, pages=100)
     assert found.total == len(people) + listed
-    assert found.pending == sum(each.pending or each.is_behind for each in people) + listed
+    assert found.pending == sum(each.pending for each in people) + listed
+    assert found.behind == sum(not each.pending and each.config in ("another", "") for each in people)
     for hold_stands in (True, False):
         expected = Counter(states_of(people, hold_stands=hold_stands)) + Counter({"pending": listed})
         assert Counter(found.by_state(hold_stands=hold_stands)) == expected
@@ -110,9 +97,9 @@ async def test_a_count_cut_at_any_page_equals_a_look_at_every_row(
 @given(people=populations, cut=st.integers(0, 60))
 def test_parts_of_a_count_make_the_whole_in_any_order(people: list[Person], cut: int) -> None:
     rows = [Row(f"user:{at}", each.columns(), "") for at, each in enumerate(people)]
-    one, other = count_all(rows[:cut]), count_all(rows[cut:])
+    one, other = count_rows(APPLICATION, rows[:cut], config=CONFIG), count_rows(APPLICATION, rows[cut:], config=CONFIG)
 
-    assert added(one, other) == added(other, one) == count_all(rows)
+    assert added(one, other) == added(other, one) == count_rows(APPLICATION, rows, config=CONFIG)
     assert read_counts(write_counts(one)) == one
 
 
@@ -127,14 +114,16 @@ def test_what_gets_its_turn_by_itself_is_in_line_and_nothing_else() -> None:
         "held": columns(state="held"),
         "permitted": columns(state="held", permit="1"),
         "done": columns(pending=False),
+        "behind": columns(pending=False, state="in_sync", config="another"),
+        "behind and held": columns(pending=False, state="held", config="another"),
     }
     in_line = {
         name
         for name, values in rows.items()
-        if count_all([Row(f"user:{name}", {"config": CONFIG, **values}, "")]).in_line
+        if count_rows(APPLICATION, [Row(f"user:{name}", values, "")], config=CONFIG).in_line
     }
 
-    assert in_line == {"waits", "escrowed, raised since", "permitted"}
+    assert in_line == {"waits", "escrowed, raised since", "permitted", "behind"}
 
 
 def test_who_the_guard_does_not_count_is_as_its_row_says_and_a_group_that_loses_many_is_held_without_a_hold() -> None:
@@ -144,7 +133,7 @@ def test_who_the_guard_does_not_count_is_as_its_row_says_and_a_group_that_loses_
     rows = [Row("user:1", leaving, ""), Row("user:2", never_there, ""), Row("group:3", group, "")]
 
     for hold_stands in (True, False):
-        states = count_all(rows).by_state(hold_stands=hold_stands)
+        states = count_rows(APPLICATION, rows, config=CONFIG).by_state(hold_stands=hold_stands)
         assert {name: count for name, count in states.items() if count} == {"disabled": 1, "skipped": 1, "held": 1}
 
 
@@ -154,7 +143,7 @@ def test_error_codes_beyond_fifty_are_counted_together() -> None:
         for at in range(140)
     ]
 
-    escrowed = count_all(rows).escrowed
+    escrowed = count_rows(APPLICATION, rows, config=CONFIG).escrowed
 
     assert (len(escrowed), sum(escrowed.values()), escrowed["other"]) == (50, 140, 42)
 

@@ -151,8 +151,9 @@ class CensusTaker:
         )
 
     async def _config(self, application: Application) -> str:
-        """What a row says that is up to date: the configuration, and the last restart."""
-        return row_config(application.config_hash, (await self.states.read(application.name)).generation)
+        """What a row says that is not behind; the last restart is known within five seconds."""
+        state = await self.states.read(application.name)
+        return row_config(application.config_hash, state.generation)
 
     async def _read_rows(self, app: str, after: str) -> AsyncIterator[list[Row]]:
         """The account rows after a key, groups before users; no page is empty."""

@@ -21,6 +21,7 @@ COUNTED_COLUMNS = (
     "wanted",
     "config",
     "pending",
+    "config",
     "state",
     "error_code",
     "failed_at",
@@ -50,10 +51,11 @@ class Counts:
     staged_in_line: int = 0
     """How many of the staged rows are in line when no hold stands."""
     pending: int = 0
-    """Rows where something is wanted that was not applied yet, or that were applied with another configuration, or
-    before the last restart; and accounts on lists."""
+    """Rows where something is wanted that was not applied yet, and accounts on lists."""
+    behind: int = 0
+    """Rows where nothing else is wanted than another look: another configuration came into force, or a restart."""
     in_line: int = 0
-    """How many of the pending ones get their turn by themselves: not escrowed, not held."""
+    """How many of the pending ones, and of those behind, get their turn by themselves: not escrowed, not held."""
     listed: int = 0
     """Accounts that are raised when their queue has room; one that has a row already counts twice until then."""
     escrowed: Mapping[str, int] = field(default_factory=dict)
@@ -81,11 +83,11 @@ class Counts:
 
 
 def count_rows(application: Application, rows: Iterable[Row], *, config: str) -> Counts:
-    """Count rows that were read with `COUNTED_COLUMNS`. `config` is what a row says that is up to date."""
+    """Count rows that were read with `COUNTED_COLUMNS`; `config`: what a row says that is not behind."""
     states: Counter[str] = Counter()
     staged: Counter[str] = Counter()
     escrowed: Counter[str] = Counter()
-    pending = in_line = staged_in_line = 0
+    pending = behind = in_line = staged_in_line = 0
     oldest_number = oldest_failed_at = ""
     for row in rows:
         values = row.values
@@ -102,13 +104,12 @@ def count_rows(application: Application, rows: Iterable[Row], *, config: str) ->
         (staged if waits_for_guard else states)[state] += 1
         if state == AccountState.ESCROWED:
             escrowed[str(values.get("error_code", ""))] += 1
+        is_left_behind = not is_pending and is_behind(str(values.get("config", "")), config)
+        pending, behind = pending + is_pending, behind + is_left_behind
+        if (is_pending or is_left_behind) and not _is_stopped(state, values):
+            staged_in_line, in_line = staged_in_line + waits_for_guard, in_line + (not waits_for_guard)
         if not is_pending:
             continue
-        pending += 1
-        if waits_for_guard:
-            staged_in_line += not _is_stopped(state, values)
-        else:
-            in_line += not _is_stopped(state, values)
         if failed_at := str(values.get("failed_at", "")):
             oldest_failed_at = _lower(oldest_failed_at, failed_at)
         else:
@@ -118,6 +119,7 @@ def count_rows(application: Application, rows: Iterable[Row], *, config: str) ->
         staged=dict(staged),
         staged_in_line=staged_in_line,
         pending=pending,
+        behind=behind,
         in_line=in_line,
         escrowed=_bounded(escrowed),
         oldest_number=oldest_number,
@@ -143,6 +145,7 @@ def added(one: Counts, other: Counts) -> Counts:
         staged=_sum(one.staged, other.staged),
         staged_in_line=one.staged_in_line + other.staged_in_line,
         pending=one.pending + other.pending,
+        behind=one.behind + other.behind,
         in_line=one.in_line + other.in_line,
         listed=one.listed + other.listed,
         escrowed=_bounded(_sum(one.escrowed, other.escrowed)),
@@ -165,6 +168,7 @@ def read_counts(text: str) -> Counts | None:
             staged=_read_map(values["staged"]),
             staged_in_line=int(values["staged_in_line"]),
             pending=int(values["pending"]),
+            behind=int(values["behind"]),
             in_line=int(values["in_line"]),
             listed=int(values["listed"]),
             escrowed=_read_map(values["escrowed"]),
