@@ -61,7 +61,6 @@ class Person:
         wanted = make_number(self.epoch, 1)
         return {
             "wanted": wanted,
-            "config": "earlier" if self.is_behind else CONFIG,
             "tried": wanted,
             "pending": self.pending,
             "config": self.config,
@@ -122,7 +121,7 @@ def record(at: datetime, number: int, *, status: LogStatus = LogStatus.SUCCESS, 
         number="",
         config="",
         duration_ms=1,
-    ).operations()[0]
+    ).operation()
 
 
 async def write_log(tables: Tables, records: Sequence[Operation]) -> None:

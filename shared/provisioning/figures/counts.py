@@ -19,7 +19,6 @@ from shared.storage.tables import Row
 
 COUNTED_COLUMNS = (
     "wanted",
-    "config",
     "pending",
     "config",
     "state",
@@ -96,7 +95,7 @@ def count_rows(application: Application, rows: Iterable[Row], *, config: str) ->
             # Never raised: it only says that others refer to it.
             continue
         state = _state_of(values)
-        is_pending = bool(values.get("pending")) or is_behind(str(values.get("config", "")), config)
+        is_pending = bool(values.get("pending"))
         waits_for_guard = False
         if values.get("staged"):
             waits_for_guard, is_held = _judge_staged(application, row)
