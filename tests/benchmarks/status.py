@@ -165,5 +165,5 @@ def _records(count: int, now: datetime) -> Iterator[tuple[str, Mapping[str, Any]
             number=make_number(1, 1),
             config="config",
             duration_ms=100,
-        ).operation()
+        ).operations()[0]
         yield record.key, record.values

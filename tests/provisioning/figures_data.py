@@ -121,7 +121,7 @@ def record(at: datetime, number: int, *, status: LogStatus = LogStatus.SUCCESS, 
         number="",
         config="",
         duration_ms=1,
-    ).operation()
+    ).operations()[0]
 
 
 async def write_log(tables: Tables, records: Sequence[Operation]) -> None:
