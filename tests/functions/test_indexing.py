@@ -62,6 +62,7 @@ ALWAYS = {
     "housekeeping": ["timerTrigger"],
     "observe": ["httpTrigger", "http"],
     "operate": ["httpTrigger", "http"],
+    "dashboard": ["httpTrigger", "http"],
 }
 
 
@@ -162,7 +163,7 @@ def test_a_timer_keeps_no_status_that_would_run_it_late(found):
     assert {binding["useMonitor"] for _, binding in bindings_of(found, "timerTrigger")} == {False}
 
 
-def test_reading_and_acting_have_a_key_each(found):
+def test_reading_and_acting_have_a_key_each_and_the_page_without_data_needs_none(found):
     triggers = {
         name: (binding["route"], [str(method) for method in binding["methods"]], str(binding["authLevel"]).lower())
         for name, binding in bindings_of(found, "httpTrigger")
@@ -171,6 +172,7 @@ def test_reading_and_acting_have_a_key_each(found):
     assert triggers == {
         "observe": ("{*path}", ["GET"], "function"),
         "operate": ("{*path}", ["POST"], "function"),
+        "dashboard": ("dashboard/{*file}", ["GET"], "anonymous"),
     }
 
 
