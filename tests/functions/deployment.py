@@ -37,6 +37,8 @@ class Deployment:
     graph: GraphSimulator
     vendors: dict[str, VendorSimulator]
     principals: dict[str, str]
+    guards: dict[str, str] = field(default_factory=dict)
+    """Application -> its deletion guard as YAML, where it is not open."""
     hosts: list[HostProcess] = field(default_factory=list)
 
     @property
@@ -71,7 +73,7 @@ class Deployment:
                 f"    service_principal_id: {self.principals[name]}",
                 f"    base_url: {self.vendors[name].base_url}",
                 f"    auth: {{type: bearer, token: {name.upper()}_TOKEN}}",
-                f"    {OPEN_GUARD}",
+                f"    {self.guards.get(name, OPEN_GUARD)}",
             ]
         (self.folder / "provisioning.yaml").write_text("\n".join(lines) + "\n" + more)
 
@@ -171,13 +173,15 @@ async def eventually(
 
 
 @contextmanager
-def open_deployment(folder: Path, *, users: int) -> Iterator[Deployment]:
-    """Starts storage, tenant and vendors; every host that was started is ended at the end."""
+def open_deployment(
+    folder: Path, *, users: int, vendors: dict[str, VendorSimulator] | None = None
+) -> Iterator[Deployment]:
+    """Starts storage, tenant and vendors (acme and fuze); every host that was started is ended at the end."""
     with ExitStack() as stack:
         azurite = stack.enter_context(Azurite.in_memory())
         tenant = Tenant(7, users)
         graph = stack.enter_context(GraphSimulator(tenant, page_size=10))
-        vendors: dict[str, VendorSimulator] = {"acme": AcmeSimulator(), "fuze": FuzeSimulator()}
+        vendors = vendors or {"acme": AcmeSimulator(), "fuze": FuzeSimulator()}
         for vendor in vendors.values():
             stack.enter_context(vendor)
         principals = {name: tenant.create_service_principal(f"Deployed {name}") for name in vendors}
