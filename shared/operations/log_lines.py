@@ -10,13 +10,11 @@ from typing import Any
 
 from shared.operations.cursors import is_plain
 from shared.operations.log_streams import (
-    Candidate,
     LogStream,
     Place,
     fetch_all,
     name_behind,
     read_place,
-    read_records,
     take_newest,
     write_place,
 )
@@ -25,9 +23,6 @@ from shared.provisioning.provisioning_log import LOG_PREFIX, invert_instant, sto
 from shared.storage.tables import Row, Tables, encode_key, equals
 
 _FEWEST_AT_ONCE = 20
-_SEARCHED_AT_ONCE = 100
-"""Records of a person that are read, one request each, for every page of the index where only some are wanted."""
-
 _LONGEST_ID = 300
 
 
@@ -36,7 +31,7 @@ class LogFilter:
     """Which records are wanted; empty fields want all. Raises FilterRefused."""
 
     source_id: str = ""
-    """The directory's id of a person or a group. Found through the index of the log, however long the log is."""
+    """The directory's id of a person or a group. Found at once, however long the log is."""
     action: str = ""
     """`create`, `update`, `disable`, `delete`, `stageddelete` or `other`."""
     status: str = ""
@@ -61,7 +56,7 @@ class LogFilter:
     @property
     def columns(self) -> Mapping[str, str]:
         """Column of a record -> what it has to hold."""
-        wanted = {"action": self.action, "status": self.status, "error_code": self.code}
+        wanted = {"source_id": self.source_id, "action": self.action, "status": self.status, "error_code": self.code}
         return {column: text for column, text in wanted.items() if text}
 
 
@@ -127,7 +122,7 @@ async def read_log_page(
         taken = take_newest(streams, limit - len(lines))
         if taken:
             place = taken[-1].place
-            lines += await _read_lines(tables, taken, wanted)
+            lines += [_line(each.place, each.row) for each in taken]
             continue
         dry = [stream for stream in streams if stream.is_dry][: max(left, 0)]
         if not dry:
@@ -157,30 +152,16 @@ def _open(app: str, wanted: LogFilter, place: Place, *, count: int, limit: int) 
     earliest = f"{int(invert_instant(wanted.since)) + 1:018d}" if wanted.since else ""
     # Of many applications each gives its share.
     share = limit if count == 1 else min(limit, max(_FEWEST_AT_ONCE, 2 * limit // count))
-    if wanted.source_id and wanted.columns:
-        share = min(share, _SEARCHED_AT_ONCE)
-    conditions = [] if wanted.source_id else [equals(column, text) for column, text in wanted.columns.items()]
+    # The person is compared as well: an id may be the beginning of another one up to a colon.
+    conditions = [equals(column, text) for column, text in wanted.columns.items()]
     return LogStream(
         app=app,
         prefix=prefix,
         first=prefix + max(latest, name_behind(place, app)),
         before=prefix + earliest if earliest else f"{prefix[:-1]};",
         where=" and ".join(conditions),
-        select=("RowKey",) if wanted.source_id else (),
         page_size=min(share, LARGEST_PAGE),
     )
-
-
-async def _read_lines(tables: Tables, taken: Sequence[Candidate], wanted: LogFilter) -> list[LogLine]:
-    records = await read_records(tables, taken) if wanted.source_id else taken
-    return [_line(record.place, record.row) for record in records if _matches(record.row, wanted)]
-
-
-def _matches(row: Row, wanted: LogFilter) -> bool:
-    """Whether a record is what is wanted, as far as its columns say it."""
-    if wanted.source_id and row.values.get("source_id") != wanted.source_id:
-        return False
-    return all(str(row.values.get(column, "")) == text for column, text in wanted.columns.items())
 
 
 def _line(place: Place, row: Row) -> LogLine:

@@ -16,7 +16,6 @@ from typing import Any
 
 from shared.operations.cursors import CursorRefused, decode_cursor, encode_cursor, is_plain, refused, text_field
 from shared.provisioning.accounts import ACCOUNTS
-from shared.provisioning.provisioning_log import log_key
 from shared.storage.tables import Row, Tables, gather_all
 
 _PARALLEL = 16
@@ -38,7 +37,7 @@ BEGINNING = Place("", "")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The next record of all streams, or the index row of one."""
+    """The next record of all streams."""
 
     place: Place
     row: Row
@@ -46,7 +45,7 @@ class Candidate:
 
 @dataclass(slots=True, kw_only=True)
 class LogStream:
-    """One application's records, or the index rows of one person's, in order."""
+    """One application's records, of everybody or of one person, in order."""
 
     app: str
     prefix: str
@@ -54,7 +53,6 @@ class LogStream:
     first: str
     before: str
     where: str
-    select: Sequence[str]
     page_size: int
     resume: str = ""
     ended: bool = False
@@ -84,7 +82,6 @@ class LogStream:
                 first=self.first,
                 before=self.before,
                 where=self.where,
-                select=self.select,
                 page_size=self.page_size,
                 resume=self.resume,
             )
@@ -120,17 +117,6 @@ def take_newest(streams: Sequence[LogStream], most: int) -> list[Candidate]:
             break
         taken.append(min(open_ones, key=lambda stream: stream.head).take())
     return taken
-
-
-async def read_records(tables: Tables, index_rows: Sequence[Candidate]) -> list[Candidate]:
-    """The records that rows of the index are about; one that was trimmed meanwhile is left out."""
-    found: list[Candidate] = []
-    for at in range(0, len(index_rows), _PARALLEL):
-        batch = index_rows[at : at + _PARALLEL]
-        reads = [tables.read(ACCOUNTS, each.place.app, log_key(each.place.name)) for each in batch]
-        rows = await gather_all(reads)
-        found += [Candidate(each.place, row) for each, row in zip(batch, rows, strict=True) if row is not None]
-    return found
 
 
 def write_place(place: Place, streams: Sequence[LogStream]) -> str | None:

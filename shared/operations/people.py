@@ -138,7 +138,7 @@ class People:
     async def tell(self, source_id: str, *, lines: int = 50) -> PersonStory:
         """The story of the person or group with this object id; one nobody knows has an empty one (`is_known`).
 
-        Costs one request for the person, three per application, and one per line. Microsoft Graph is not asked.
+        Costs one request for the person, two for a group, and three per application. Microsoft Graph is not asked.
         Raises TermRefused, StorageUnavailable.
         """
         source_id = as_object_id(require_term(source_id))

@@ -16,7 +16,7 @@ Rows of an application (`accounts` / application):
     guard                         the deletion guard
     raise:<number>:<part>         ids of many accounts that are raised when their queue has room
     log:<inverted time>:<id>      the provisioning log, newest first
-    story:<source id>:<inverted time>:<id>  whose record it is
+    story:<source id>:<inverted time>:<id>  the same by whose record it is
     drift:, seen:, unowned:       what a verification found (`drift/findings`)
 """
 

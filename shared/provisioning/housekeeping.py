@@ -26,7 +26,7 @@ from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.notices.notifier import Notifier
-from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, invert_instant, log_key
+from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, log_key
 from shared.provisioning.retrying import is_due
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
@@ -129,7 +129,7 @@ class Housekeeper:
         pages = self.tables.query(
             ACCOUNTS,
             app,
-            first=log_key(invert_instant(self.clock.now() - LOG_LIFE)),
+            first=log_key(self.clock.now() - LOG_LIFE),
             before=f"{LOG_PREFIX[:-1]};",
             select=("source_id", INDEXED),
         )

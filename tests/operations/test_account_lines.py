@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from shared.operations.account_lines import AccountLine, read_accounts_page
-from shared.operations.application_report import report_application
 from shared.operations.cursors import CursorRefused, encode_cursor
 from shared.operations.drift_report import read_unowned_page
 from shared.operations.failure_report import list_failures, read_failures_page
@@ -73,15 +72,7 @@ async def mixed(world: World) -> tuple[str, str]:
 async def test_each_state_lists_as_many_as_the_report_counts(azurite: str, name_prefix: str) -> None:
     async with pulling(azurite, name_prefix, more="scope: all\ngroups: {enabled: true}") as world:
         team, leaver = await mixed(world)
-        services = world.services
-        report = await report_application(
-            services.applications[APP],
-            states=services.states,
-            tables=services.tables,
-            lists=services.lists,
-            queues=services.queues,
-            held_deletions=services.held_deletions,
-        )
+        report = await world.services.application_reports.report(world.services.applications[APP])
 
         everybody = await accounts_of(world)
         by_state = {state: await accounts_of(world, state=state) for state in AccountState}

@@ -155,7 +155,7 @@ async def test_a_line_says_everything_the_record_holds(tables: Tables) -> None:
     assert [step["provisioningStepType"] for step in line.steps] == ["export"]
 
 
-async def test_one_person_costs_a_request_and_one_per_line_however_long_the_log(tables: Tables) -> None:
+async def test_one_person_costs_one_request_however_long_the_log(tables: Tables) -> None:
     await write_log(tables, "acme", [entry(at, source_id=f"other{at % 7}") for at in range(3000)])
     await write_log(tables, "acme", [entry(at, source_id="ann") for at in (5, 1500)])
     before = tables.calls.total()
@@ -163,21 +163,7 @@ async def test_one_person_costs_a_request_and_one_per_line_however_long_the_log(
     lines = await read_log(tables, "acme", source_id="ann")
 
     assert len(lines) == 2
-    assert tables.calls.total() - before == 3
-
-
-async def test_a_search_that_finds_little_is_bounded_and_goes_on() -> None:
-    tables = MemoryTables(Store())
-    oldest = entry(0, status=LogStatus.FAILURE)
-    await write_log(tables, "acme", [oldest, *(entry(at) for at in range(1, 400))])
-    wanted = LogFilter(source_id="jo", status="failure")
-    before = tables.calls["accounts query"]
-
-    page = await read_log_page(tables, ["acme"], wanted, limit=2)
-
-    assert (page.items, page.next is None) == ((), False)
-    assert tables.calls["accounts query"] - before == REQUESTS_PER_PAGE + 1
-    assert [line.source_id for line in await read_all(tables, ["acme"], wanted, limit=2)] == ["jo"]
+    assert tables.calls.total() - before == 1
 
 
 class InterruptedTables(MemoryTables):
@@ -187,8 +173,22 @@ class InterruptedTables(MemoryTables):
         page = await super().query_page(table, partition, **{**asked, "where": "", "page_size": 3, "select": ()})
         if asked["where"]:
             name, wanted = asked["where"].split(" eq ")
-            page.rows[:] = [row for row in page.rows if row.values[name] == wanted.strip("'")]
+            page.rows[:] = [row for row in page.rows if row.values.get(name) == wanted.strip("'")]
         return page
+
+
+async def test_a_search_that_finds_little_is_bounded_and_goes_on() -> None:
+    tables = InterruptedTables(Store())
+    oldest = entry(0, status=LogStatus.FAILURE)
+    await write_log(tables, "acme", [oldest, *(entry(at) for at in range(1, 400))])
+    wanted = LogFilter(status="failure")
+    before = tables.calls["accounts query"]
+
+    page = await read_log_page(tables, ["acme"], wanted, limit=2)
+
+    assert (page.items, page.next is None) == ((), False)
+    assert tables.calls["accounts query"] - before == REQUESTS_PER_PAGE + 1
+    assert [line.source_id for line in await read_all(tables, ["acme"], wanted, limit=2)] == ["jo"]
 
 
 async def test_a_search_that_storage_interrupts_goes_on_where_it_was() -> None:

@@ -26,7 +26,7 @@ from shared.storage.tables import (
 
 Stored = tuple[dict[str, Any], str]
 _BLOCK = 1000
-_COMPARISON = re.compile(r"(\w+) (eq|ne) (true|false|'[^']*')")
+_COMPARISON = re.compile(r"(\w+) (eq|ne) (true|false|'(?:[^']|'')*')(?: (and|or) |$)")
 
 
 class Partition(dict[str, Stored]):
@@ -199,17 +199,16 @@ def _holds(where: str, values: dict[str, Any]) -> bool:
     """The conditions the product uses: comparisons joined by `or`, or by `and`."""
     if not where:
         return True
-    assert not (" or " in where and " and " in where), where
-    joined = re.split(r" (?:or|and) ", where)
-    results = [_compare(text, values) for text in joined]
-    return any(results) if " or " in where else all(results)
+    comparisons = [match.groups() for match in _COMPARISON.finditer(where)]
+    joints = {joint for *_, joint in comparisons if joint}
+    assert "".join(match[0] for match in _COMPARISON.finditer(where)) == where, where
+    assert len(joints) <= 1, where
+    results = [_compare(name, operator, literal, values) for name, operator, literal, _ in comparisons]
+    return any(results) if "or" in joints else all(results)
 
 
-def _compare(text: str, values: dict[str, Any]) -> bool:
-    match = _COMPARISON.fullmatch(text.strip())
-    assert match is not None, text
-    name, operator, literal = match.groups()
-    wanted = literal[1:-1] if literal.startswith("'") else literal == "true"
+def _compare(name: str, operator: str, literal: str, values: dict[str, Any]) -> bool:
+    wanted = literal[1:-1].replace("''", "'") if literal.startswith("'") else literal == "true"
     if name not in values:
         return False
     return (values[name] == wanted) is (operator == "eq")

@@ -32,7 +32,7 @@ from shared.provisioning.figures.hours import (
     read_hours,
     write_hours,
 )
-from shared.provisioning.provisioning_log import LOG_PREFIX, invert_instant, log_key
+from shared.provisioning.provisioning_log import LOG_PREFIX, log_key
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Row, StorageConflict, Tables
 
@@ -183,8 +183,8 @@ class ActivityCounter:
 
         By their keys, whose instants are rounded: of two ranges that meet, each record is in one. No page is empty.
         """
-        first = f"{after}\x01" if after else LOG_PREFIX if until is None else log_key(invert_instant(until))
-        before = log_key(invert_instant(since))
+        first = f"{after}\x01" if after else LOG_PREFIX if until is None else log_key(until)
+        before = log_key(since)
         if first >= before:
             return
         pages = self.tables.query(ACCOUNTS, app, first=first, before=before, select=LOGGED_COLUMNS, page_size=PAGE)
