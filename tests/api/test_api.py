@@ -167,7 +167,6 @@ async def test_a_body_that_is_no_json_or_too_large_is_refused_and_never_echoed(s
     assert "secret-17" not in broken.text + wrong.text
 
 
-async def test_an_answer_about_a_list_that_is_not_held_reaches_nobody(stage: Stage) -> None:
-    answer = await stage.client.post(f"/applications/{APP}/held/{NO_LIST}/approve")
-
-    assert (answer.status_code, answer.json()) == (200, {"accounts": 0})
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+async def test_an_answer_about_a_list_that_is_not_held_is_refused(stage: Stage, verb: str) -> None:
+    assert_problem(await stage.client.post(f"/applications/{APP}/held/{NO_LIST}/{verb}"), 409, "list-not-held")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ class Stage:
     in_sync: str
     disabled: str
     escrowed: str
+
+    @property
+    def configuration(self) -> str:
+        """The text of provisioning.yaml."""
+        return Path(self.settings["PROVISIONING_CONFIG"]).read_text()
 
     async def run(self, *arguments: str) -> Result:
         """Runs a command with the stage's settings; in a thread, because a command brings its own event loop."""
@@ -222,7 +228,8 @@ async def test_nothing_held_is_said_so_and_an_answer_needs_the_number_of_a_list(
 
     assert (listed.exit_code, "Nothing is held." in listed.output) == (ExitCode.OK, True)
     assert (refused.exit_code, "is no list number" in refused.output) == (ExitCode.USAGE, True)
-    assert (nobody.exit_code, json.loads(nobody.stdout)) == (ExitCode.OK, {"accounts": 0})
+    assert nobody.exit_code == ExitCode.ATTENTION
+    assert "held any more" in json.loads(nobody.stdout)["problems"][0]
 
 
 async def test_a_pause_shows_in_the_status_with_its_history_and_ends_by_resume(stage: Stage) -> None:
@@ -286,6 +293,86 @@ async def test_what_was_changed_at_the_vendor_and_who_has_no_owner_is_listed(sta
     assert document["accounts"][0]["paths"]["displayName"][1] == "[b]Meddled[/b]"
     assert "foreign" in unowned.stdout
     assert stage.escrowed in unowned.stdout
+
+
+async def test_somebody_is_found_by_name_and_told_across_applications(stage: Stage) -> None:
+    name = stage.world.tenant.user(stage.in_sync)["userPrincipalName"]
+
+    found = await stage.run("find", name, "--json")
+    shown = await stage.run("person", stage.in_sync)
+    nobody = await stage.run("find", "nobody-is-called-so")
+
+    assert [each["id"] for each in json.loads(found.stdout)["people"]] == [stage.in_sync]
+    assert (shown.exit_code, "in_sync" in shown.stdout, "create" in shown.stdout) == (ExitCode.OK, True, True)
+    assert (nobody.exit_code, "Nobody" in nobody.stdout) == (ExitCode.ATTENTION, True)
+
+
+async def test_provisioning_on_demand_tells_the_six_steps_and_what_comes_next(stage: Stage) -> None:
+    synced = await stage.run("provision", "acme", stage.in_sync, "--json")
+    failed = await stage.run("provision", "acme", stage.escrowed)
+    unknown = await stage.run("provision", "acme", "00000000-1111-2222-3333-444444444444", "--json")
+
+    report = json.loads(synced.stdout)
+    assert (synced.exit_code, report["outcome"], len(report["steps"])) == (ExitCode.OK, "unchanged", 6)
+    assert (failed.exit_code, "ForeignAccount" in failed.stdout) == (ExitCode.ATTENTION, True)
+    assert (unknown.exit_code, json.loads(unknown.stdout)["outcome"]) == (ExitCode.ATTENTION, "source_unknown")
+
+
+async def test_a_preview_tells_what_a_file_would_change_before_it_is_deployed(stage: Stage, tmp_path: Path) -> None:
+    changed = written(
+        tmp_path, stage.configuration + "    mappings: {users: [{target: nickName, constant: '[b]Jo[/b]'}]}\n"
+    )
+
+    now = await stage.run("preview", "acme", "--json")
+    then = await stage.run("preview", "acme", "--config", changed)
+    one = await stage.run("preview", "acme", "--user", stage.in_sync, "--json")
+    broken = await stage.run("preview", "--config", written(tmp_path, "version: 2"))
+    unclear = await stage.run("preview", "--user", stage.in_sync)
+
+    summary = json.loads(now.stdout)["summary"]
+    assert (now.exit_code, summary["next"], summary["applications"][0]["application"]) == (ExitCode.OK, None, "acme")
+    assert (then.exit_code, "nickName: (nothing) -> [b]Jo[/b]" in then.stdout) == (ExitCode.OK, True)
+    assert (one.exit_code, json.loads(one.stdout)["action"]) == (ExitCode.OK, "skip")
+    assert (broken.exit_code, "version" in broken.stderr) == (ExitCode.CONFIGURATION, True)
+    assert unclear.exit_code == ExitCode.USAGE
+
+
+async def test_a_status_is_followed_until_nobody_is_in_line(stage: Stage) -> None:
+    result = await stage.run("status", "--watch")
+
+    assert (result.exit_code, "100.0%" in result.stdout) == (ExitCode.OK, True)
+
+
+async def test_a_restart_says_what_was_begun_and_who_asked_is_on_the_trail(stage: Stage) -> None:
+    begun = await stage.run("restart", "acme", "--reset", "quarantine", "--json")
+    trail = await stage.run("audit", "--last", "1", "--json")
+    shown = await stage.run("audit")
+
+    assert (begun.exit_code, json.loads(begun.stdout)["scopes"]) == (ExitCode.OK, ["quarantine"])
+    [record] = json.loads(trail.stdout)
+    assert (record["action"], record["via"], record["detail"]) == (
+        "restart_application",
+        "command line",
+        {"reset": ["quarantine"]},
+    )
+    assert " at " in record["actor"]
+    assert "restart_application" in shown.stdout
+
+
+async def test_the_log_is_written_to_a_file_in_both_shapes(stage: Stage, tmp_path: Path) -> None:
+    archive, document = tmp_path / "log.zip", tmp_path / "log.json"
+
+    results = [await stage.run("export", str(each), "--application", "acme") for each in (archive, document)]
+
+    assert [result.exit_code for result in results] == [ExitCode.OK] * 2
+    assert "ProvisioningLogs.csv" in zipfile.ZipFile(archive).namelist()
+    assert {each["provisioningAction"] for each in json.loads(document.read_text())["value"]} >= {"create", "disable"}
+
+
+async def test_a_webhook_that_nobody_configured_says_what_to_add(stage: Stage) -> None:
+    result = await stage.run("test-webhook", "acme")
+
+    assert (result.exit_code, "notify: {webhook:" in result.stdout) == (ExitCode.ATTENTION, True)
 
 
 async def test_nobody_of_that_id_is_a_usage_error_that_says_which_ids_work(stage: Stage) -> None:
