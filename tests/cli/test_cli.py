@@ -319,9 +319,8 @@ async def test_provisioning_on_demand_tells_the_six_steps_and_what_comes_next(st
 
 
 async def test_a_preview_tells_what_a_file_would_change_before_it_is_deployed(stage: Stage, tmp_path: Path) -> None:
-    changed = written(
-        tmp_path, stage.configuration + "    mappings: {users: [{target: nickName, constant: '[b]Jo[/b]'}]}\n"
-    )
+    mapping = "    mappings: {users: [{target: nickName, constant: '[b]Jo[/b]'}]}\n"
+    changed = written(tmp_path, stage.configuration + mapping)
 
     now = await stage.run("preview", "acme", "--json")
     then = await stage.run("preview", "acme", "--config", changed)
