@@ -310,7 +310,8 @@ class Puller:
         before = self.clock.monotonic()
         leased = replace(
             checkpoint,
-            epoch=checkpoint.epoch + 1,
+            # Where the row was lost, numbers go on above all that were ever given: no run takes less than a second.
+            epoch=checkpoint.epoch + 1 if checkpoint.etag else int(self.clock.now().timestamp()),
             lease_token=self.new_id(),
             lease_until=self.clock.now() + LEASE_LENGTH,
             blocked_until=None,
