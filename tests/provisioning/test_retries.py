@@ -105,7 +105,7 @@ async def test_a_poisoned_account_says_which_exception_and_where_and_can_be_repl
         await world.sync()
         message = Message(app=APP, kind="user", id=user_id)
         with monkeypatch.context() as broken:
-            broken.setattr(world.services.reconciler, "mapper", None)
+            broken.setattr(world.services.reconciler, "decider", None)
             with pytest.raises(AttributeError):
                 await world.services.reconciler.provision(message, first=False)
         world.queues.waiting.clear()
