@@ -1,7 +1,7 @@
-"""The locks say exactly what is installed: everything that the names in pyproject.toml lead to, nothing else, by hash.
+"""The locks say exactly what is installed: all that the names in pyproject.toml lead to, no more, by hash.
 
-What leads where is read from the metadata of the packages that are installed here, so another Python judges its own part
-of a lock: the lines whose markers are true for it.
+What leads where is read from the metadata of the packages that are installed here, so another Python judges its own
+part of a lock: the lines whose markers are true for it.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def check_closure(path: Path, pins: Iterable[Pin], named: Iterable[Requirement])
     here = {pin.name: pin for pin in pins if pin.applies_here}
     reached = set()
     for name, asked_by in _reached(named):
+        if name in reached:
+            continue
         reached.add(name)
         if name not in here:
             yield Finding(path=path, line=1, text=f"{name} is not in the lock, {asked_by} asks for it: ./dev lock")
@@ -127,11 +129,11 @@ def check_closure(path: Path, pins: Iterable[Pin], named: Iterable[Requirement])
             text = f"{name}: {installed or 'nothing'} is installed, the lock says {here[name].version}"
             yield Finding(path=here[name].path, line=here[name].line, text=text)
     for name in sorted(here.keys() - reached):
-        yield Finding(path=here[name].path, line=here[name].line, text=f"{name} is in the lock, and nothing asks for it")
+        yield Finding(path=here[name].path, line=here[name].line, text=f"nothing asks for {name}: ./dev lock")
 
 
 def _reached(named: Iterable[Requirement]) -> Iterator[tuple[str, str]]:
-    """Every package that is installed because of the names, and who asks for it; one that is missing ends its branch."""
+    """Every package that the names lead to, and who asks for it; one that is missing ends its branch."""
     waiting = [(requirement, "pyproject.toml", "") for requirement in named]
     seen = set()
     while waiting:
