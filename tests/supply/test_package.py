@@ -81,7 +81,7 @@ def test_a_vendor_profile_beside_the_configuration_is_deployed(folder):
     [
         pytest.param("\ntests\n", "\n", "is not the app's", id="tests are deployed"),
         pytest.param("\ntests\n", "\ntests/\n", "func would read it otherwise", id="a slash at the end"),
-        pytest.param("\n**/__pycache__\n", "\n", "func, not azd, would deploy", id="any folder, for azd only"),
+        pytest.param("\n**/.DS_Store\n", "\n", "func, not azd, would deploy", id="any folder, for azd only"),
         pytest.param("\ndev\n", "\ndev\nshared/config/profiles\nhost.json\n", "host.json would not be", id="too much"),
         pytest.param("\ntoken.txt\n", "\n", "token.txt would be deployed", id="a secret in a file"),
     ],
