@@ -16,6 +16,8 @@ from tests.supply.advisories import AdvisoriesUnavailable, check_advisories
 from tests.supply.licences import check_licences
 from tests.supply.locks import check_locks
 from tests.supply.package import ROOT, check_package, files_for_func
+from tests.supply.readme import check_readme
+from tests.supply.workflows import check_workflows
 
 
 def main(arguments: list[str]) -> int:
@@ -27,6 +29,8 @@ def main(arguments: list[str]) -> int:
         "locks": check_locks,
         "licences": check_licences,
         "package": check_package,
+        "workflows": check_workflows,
+        "readme": check_readme,
         "advisories": check_advisories,
     }
     total = 0

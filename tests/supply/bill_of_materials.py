@@ -1,7 +1,7 @@
 """The deployed app's bill of materials, as CycloneDX: `python -m tests.supply.bill_of_materials sbom.json`.
 
-It lists what the lock of the app holds for the Python that runs this, each package with its version, licence and package
-URL. Hashes stay in the lock, which goes out with the app: a package has many files, a component only one hash.
+It lists what the lock of the app holds for the Python that runs this, each package with its version, licence and
+package URL. Hashes stay in the lock, which goes out with the app: a package has many files, a component only one hash.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """What is in force has no finding; and what is broken is found, one claim at a time."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from packaging.requirements import Requirement
 
 from tests.supply.advisories import KNOWN_TO_BE_VULNERABLE, AdvisoriesUnavailable, check_advisories, judge
 from tests.supply.advisory_service import advisory_service
+from tests.supply.bill_of_materials import bill_of_materials
 from tests.supply.licences import check_licences, check_packages, is_allowed
 from tests.supply.locks import (
     LOCKS,
@@ -172,3 +174,12 @@ def test_a_package_that_the_service_does_not_know_is_a_finding():
     findings = [*judge([{"name": "httpx", "skip_reason": "not found"}], [httpx], {})]
 
     assert [each.text for each in findings] == ["httpx was not audited: not found"]
+
+
+def test_the_bill_of_materials_names_every_package_that_is_deployed_here():
+    bill = json.loads(bill_of_materials())
+
+    deployed = {f"pkg:pypi/{pin.name}@{pin.version}" for pin in read_lock(LOCKS["app"]) if pin.applies_here}
+    assert {each["purl"] for each in bill["components"]} == deployed
+    assert all(each["licenses"] for each in bill["components"])
+    assert bill["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
