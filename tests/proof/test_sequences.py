@@ -14,7 +14,7 @@ import pytest
 from tests.proof.events import Event, draw, shorten
 from tests.proof.life import WEIGHTS, Setting, live
 
-SEQUENCES = int(os.environ.get("SEQUENCES", "6"))
+SEQUENCES = int(os.environ.get("SEQUENCES", "4"))
 LENGTH = 120
 SHORTENINGS = int(os.environ.get("SHORTENINGS", "150"))
 """Tries to make a failing sequence shorter."""

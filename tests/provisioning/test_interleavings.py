@@ -17,7 +17,7 @@ from tests.provisioning.stories import Scenery, Stage, open_stage
 from tests.simulation.vendors.options import ExternalId, VendorOptions
 from tests.world import Queued
 
-RUNS = int(os.environ.get("INTERLEAVINGS", "6"))
+RUNS = int(os.environ.get("INTERLEAVINGS", "4"))
 STEPS = 220
 LATE_S = 90.0
 """A write that outlives its connection has landed by then, or never will; grace is longer."""

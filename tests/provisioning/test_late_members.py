@@ -19,7 +19,7 @@ from tests.provisioning.memory_tables import MemoryTables
 from tests.provisioning.stories import Scenery, Stage, open_stage, tame
 from tests.world import Queued
 
-RUNS = int(os.environ.get("INTERLEAVINGS", "12"))
+RUNS = int(os.environ.get("INTERLEAVINGS", "8"))
 GROUPS = Scenery(more="groups: {enabled: true}")
 
 
