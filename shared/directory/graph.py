@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ class GraphUnavailable(GraphError):
 
 
 class Graph:
-    """Reads JSON documents from Graph. One instance per process, built on first use."""
+    """Exchanges JSON documents with Graph. One instance per process, built on first use."""
 
     def __init__(self, *, base_url: str, credential: Any, clock: Clock) -> None:
         self._base_url = base_url.rstrip("/")
@@ -181,6 +182,26 @@ class Graph:
 
         Raises GraphError; a link whose origin is not the configured one is refused before anything is sent.
         """
+        return _parse(await self._exchange("GET", url))
+
+    async def create(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """POST a document to a collection; answer what was made of it. Raises GraphError.
+
+        Without an answer it may exist all the same.
+        """
+        return _parse(await self._exchange("POST", path, document))
+
+    async def update(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """PATCH some properties of an object; answer the object. Raises GraphError."""
+        return _parse(await self._exchange("PATCH", path, document))
+
+    async def remove(self, path: str) -> None:
+        """DELETE an object; one that is gone already is no error. Raises GraphError."""
+        with suppress(GraphNotFound):
+            await self._exchange("DELETE", path)
+
+    async def _exchange(self, method: str, url: str, document: Mapping[str, Any] | None = None) -> Any:
+        """One request and its body, None when it has none. What it goes to is refused unless it is Graph's own host."""
         from kiota_abstractions.api_error import APIError
         from kiota_abstractions.method import Method
         from kiota_abstractions.request_information import RequestInformation
@@ -190,18 +211,20 @@ class Graph:
         self.require_own(absolute)
         self._graph()
         request = RequestInformation()
-        request.http_method = Method.GET
+        request.http_method = Method[method]
         request.url = absolute
         request.headers.add("Accept", "application/json")
+        if document is not None:
+            request.headers.add("Content-Type", "application/json")
+            request.content = json.dumps(document).encode()
         self.requests[urlsplit(absolute).path.removeprefix(urlsplit(self._base_url).path).split("/")[1]] += 1
         try:
-            body = await self._adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})  # type: ignore[union-attr]
+            return await self._adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})  # type: ignore[union-attr]
         except APIError as error:
             raise _translate(error, absolute, self._clock.now()) from error
         except Exception as error:
             # The SDK lets httpx, h2, azure-identity and its own exceptions through; none of them is ours to decide on.
             raise _unavailable(error) from error
-        return _parse(body)
 
     def require_own(self, link: str) -> None:
         """Raise ForeignLink unless the link's origin is the configured Graph host."""

@@ -22,6 +22,7 @@ from shared.directory.graph import (
 )
 from shared.storage.connections import graph_credential
 from tests.simulation.graph import GraphSimulator
+from tests.simulation.graph.endpoint import serve_endpoint
 from tests.simulation.tenant import Tenant
 from tests.world import HandClock
 
@@ -397,3 +398,58 @@ async def test_a_404_that_is_not_graphs_own_says_nothing_about_a_user(
         with pytest.raises(GraphUnavailable):
             await graph.exists("/users/ann-0001")
         await graph.close()
+
+
+def subscription(**changes: Any) -> dict[str, Any]:
+    """Answers with a document to subscribe with, at an address nobody is at."""
+    document = {
+        "changeType": "updated",
+        "notificationUrl": "http://127.0.0.1:9/",
+        "resource": "users",
+        "expirationDateTime": "2026-11-22T08:00:00Z",
+    }
+    return document | changes
+
+
+async def test_a_document_is_created_changed_and_removed(graph: Graph, simulator: GraphSimulator):
+    with serve_endpoint() as endpoint:
+        made = await graph.create("/subscriptions", subscription(notificationUrl=endpoint.url))
+        path = f"/subscriptions/{made['id']}"
+        changed = await graph.update(path, {"expirationDateTime": "2026-11-23T08:00:00Z"})
+        await graph.remove(path)
+        await graph.remove(path)
+
+    assert changed["expirationDateTime"] == "2026-11-23T08:00:00Z"
+    assert simulator.subscriptions.shown() == []
+    assert {each.had_token for each in simulator.requests} == {True}
+
+
+async def test_what_graph_does_not_take_is_told_without_its_words(graph: Graph):
+    with pytest.raises(GraphUnavailable, match=r"400 \(ValidationError\)") as raised:
+        await graph.create("/subscriptions", subscription())
+
+    assert "127.0.0.1:9" not in str(raised.value)
+
+
+async def test_a_document_that_is_not_there_cannot_be_changed(graph: Graph):
+    with pytest.raises(GraphNotFound):
+        await graph.update("/subscriptions/none", {"expirationDateTime": "2026-11-23T08:00:00Z"})
+
+
+@pytest.mark.parametrize("method", ["create", "update", "remove"])
+async def test_nothing_is_written_to_another_host(graph: Graph, foreign: GraphSimulator, method: str):
+    document = () if method == "remove" else ({},)
+
+    with pytest.raises(ForeignLink):
+        await getattr(graph, method)(f"{foreign.base_url}/subscriptions/x", *document)
+
+    assert foreign.requests.total == 0
+
+
+async def test_a_throttled_write_says_how_long_to_wait(graph: Graph, simulator: GraphSimulator):
+    simulator.faults.add("throttle", path="subscriptions", retry_after=17)
+
+    with pytest.raises(GraphThrottled) as raised:
+        await graph.create("/subscriptions", subscription())
+
+    assert raised.value.retry_after_s == 17
