@@ -1,4 +1,4 @@
-"""Timer: guard release, probes, sweep, log trim, notices."""
+"""Timer: guard release, probes, sweep, log trim, notices, subscriptions."""
 
 import azure.functions as func
 

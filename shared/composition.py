@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shared.provisioning.memberships import Memberships
     from shared.provisioning.notices.notifier import Notifier
     from shared.provisioning.notices.webhook import Webhooks
+    from shared.provisioning.notified_sync import NotifiedSync
     from shared.provisioning.on_demand import OnDemand
     from shared.provisioning.poison import PoisonKeeper
     from shared.provisioning.pulling import Puller
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from shared.provisioning.restarting import Restarts
     from shared.provisioning.retries import Retries
     from shared.provisioning.saving import Saves
+    from shared.provisioning.subscription_keeping import SubscriptionKeeper
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
     from shared.storage.limiter import Limiter
@@ -396,6 +398,29 @@ class Services:
         )
 
     @cached_property
+    def subscriptions(self) -> SubscriptionKeeper:
+        """Subscriptions to change notifications."""
+        from shared.directory.subscriptions import Subscriptions
+        from shared.provisioning.subscription_keeping import SubscriptionKeeper
+        from shared.provisioning.subscription_rows import SubscriptionRows
+
+        return SubscriptionKeeper(
+            settings=self.settings.notifications,
+            subscriptions=Subscriptions(self.graph),
+            rows=SubscriptionRows(self.tables),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def notified_sync(self) -> NotifiedSync:
+        """The sync when somebody rings."""
+        from shared.provisioning.notified_sync import NotifiedSync
+
+        return NotifiedSync(
+            directory_sync=self.directory_sync, subscriptions=self.subscriptions, queues=self.queues, clock=self.clock
+        )
+
+    @cached_property
     def matcher(self) -> Matcher:
         """Look-ups of accounts that exist before any link does."""
         from shared.provisioning.listing import Listing
@@ -584,6 +609,7 @@ class Services:
             wakeups=self.wakeups,
             audit=self.audit,
             figures=self.figures,
+            subscriptions=self.subscriptions,
             verifier=self.verifier,
             reconciler=self.reconciler,
             notifier=self.notifier,

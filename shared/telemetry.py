@@ -25,6 +25,9 @@ class Event(StrEnum):
     DIRECTORY_UNAVAILABLE = "directory.unavailable"
     DIRECTORY_OBJECT_UNUSABLE = "directory.object_unusable"
     ASSIGNMENTS_UNREADABLE = "directory.assignments_unreadable"
+    DIRECTORY_NOTIFIED = "directory.notified"
+    SUBSCRIPTION_KEPT = "subscription.kept"
+    SUBSCRIPTION_FAILED = "subscription.failed"
     PULLER_LEASE_LOST = "directory.lease_lost"
     ACCOUNT_PROVISIONED = "account.provisioned"
     ACCOUNT_SKIPPED = "account.skipped"
@@ -86,6 +89,7 @@ _WARNINGS = frozenset(
         Event.CREDENTIAL_EXPIRING,
         Event.DIGEST_STUCK,
         Event.NOTICE_FAILED,
+        Event.SUBSCRIPTION_FAILED,
     }
 )
 """Will be tried again by itself, or can wait until tomorrow."""

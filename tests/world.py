@@ -20,6 +20,7 @@ from shared.composition import Services, load_services
 from shared.provisioning.accounts import Account, ResourceKind
 from shared.provisioning.attempt import Outcome
 from shared.provisioning.pulling import PullReport
+from shared.storage.change_message import DirectoryChanged
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queues import Message, Queues
 from tests.simulation.graph import GraphSimulator
@@ -65,6 +66,8 @@ class HandQueues(Queues):
     def __init__(self, clock: HandClock, observer: Observer = unobserved) -> None:
         self.clock = clock
         self.waiting: list[Queued] = []
+        self.changes: list[tuple[float, DirectoryChanged]] = []
+        """Messages that the directory changed, and when each is visible."""
         self.calls: Counter[str] = Counter()
         self._observer = observer
 
@@ -80,6 +83,12 @@ class HandQueues(Queues):
         # Through the codec, as a real queue would.
         copy = Message.decode(message.encode())
         self.waiting.append(Queued(self.clock.elapsed + hidden_s, first, copy))
+        self._observer(write, Moment.AFTER)
+
+    async def send_change(self, write: DurableWrite, message: DirectoryChanged, *, hidden_s: float = 0.0) -> None:
+        self._observer(write, Moment.BEFORE)
+        self.calls["send"] += 1
+        self.changes.append((self.clock.elapsed + hidden_s, DirectoryChanged.decode(message.encode())))
         self._observer(write, Moment.AFTER)
 
     async def count(self, app: str, *, first: bool) -> int:

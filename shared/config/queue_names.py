@@ -1,4 +1,4 @@
-"""Names of the queues of an application, and the application names they allow.
+"""Names of queues, and the application names that those of an application allow.
 
 Azure queue names are 3 to 63 lower case letters, digits and single hyphens; the platform appends `-poison`.
 """
@@ -10,6 +10,10 @@ from typing import Final
 
 _LONGEST_QUEUE: Final = 63 - len("-poison")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+DIRECTORY_CHANGED: Final = "directory-changed"
+"""The queue on which change notifications ring; no application's queue can have its name."""
 
 
 def queue_name(application: str) -> str:

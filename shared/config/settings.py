@@ -23,6 +23,9 @@ _GRAPH: Final = "https://graph.microsoft.com/v1.0"
 _EVERY_MINUTE: Final = "0 * * * * *"
 _EVERY_FIVE_MINUTES: Final = "30 */5 * * * *"
 _CONFIGURATION: Final = "provisioning.yaml"
+_NOTIFIED: Final = "/api/notified"
+_SHORTEST_CLIENT_STATE: Final = 16
+_LONGEST_CLIENT_STATE: Final = 128
 
 
 class SettingsError(Exception):
@@ -58,6 +61,23 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSettings:
+    """Where Microsoft Graph announces changes, and what it has to know for that. Off unless both are there."""
+
+    url: str = ""
+    """`NOTIFICATION_URL`, the app's own address, followed by the function's path. Default: from `WEBSITE_HOSTNAME`."""
+    client_state: str = field(default="", repr=False)
+    """`NOTIFICATION_CLIENT_STATE`: the secret that every notification has to carry, 16 to 128 printable characters."""
+    problem: str = ""
+    """Why a secret that is set cannot be used. The timer reads the directory all the same, so the app starts."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether changes are to be announced."""
+        return bool(self.url and self.client_state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the app reads from its environment."""
 
@@ -87,6 +107,7 @@ class Settings:
     sweep_after_s: float = 900
     """`SWEEP_AFTER_SECONDS`: a row queued longer ago than this is queued again. Default 900: longer than the
     platform needs to deliver. 1 to 86,400."""
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
     provisioning_config: Path = Path(_CONFIGURATION)
     """`PROVISIONING_CONFIG`: the tenant's file. Default: at the root of the app."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -114,6 +135,7 @@ class Settings:
             vendor_timeout_s=reader.seconds("VENDOR_TIMEOUT_SECONDS", 30, low=0.1, high=230),
             grace_margin_s=reader.seconds("GRACE_MARGIN_SECONDS", 60, low=0, high=3600),
             sweep_after_s=reader.seconds("SWEEP_AFTER_SECONDS", 900, low=1, high=86_400),
+            notifications=_read_notifications(reader),
             provisioning_config=Path(reader.text("PROVISIONING_CONFIG") or _CONFIGURATION),
             environment=MappingProxyType(dict(environment)),
         )
@@ -187,6 +209,29 @@ class _Reader:
             self.problems.append(f"{name}: refused; expected to be absent unless GRAPH_BASE_URL is on loopback")
             return None
         return token
+
+
+def _read_notifications(reader: _Reader) -> NotificationSettings:
+    host = reader.text("WEBSITE_HOSTNAME") or ""
+    # Local tools name a host with a port, which nobody reaches from outside.
+    base = reader.url("NOTIFICATION_URL", f"https://{host}" if host and ":" not in host else "")
+    client_state = reader.text("NOTIFICATION_CLIENT_STATE") or ""
+    problem = _client_state_problem(client_state)
+    return NotificationSettings(
+        url=base and base + _NOTIFIED, client_state="" if problem else client_state, problem=problem
+    )
+
+
+def _client_state_problem(client_state: str) -> str:
+    if client_state.startswith(_UNRESOLVED):
+        return "the Key Vault reference did not resolve; check the secret's name and the identity's access"
+    if client_state and not (
+        _SHORTEST_CLIENT_STATE <= len(client_state) <= _LONGEST_CLIENT_STATE
+        and client_state.isascii()
+        and client_state.isprintable()
+    ):
+        return f"expected {_SHORTEST_CLIENT_STATE} to {_LONGEST_CLIENT_STATE} printable ASCII characters"
+    return ""
 
 
 def _read_storage(reader: _Reader) -> StorageSettings:

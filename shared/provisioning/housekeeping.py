@@ -1,4 +1,4 @@
-"""What runs by the clock and not by an event: guard, probes, sweep, log trim, figures, notices, verification."""
+"""What runs by the clock and not by an event: guard, probes, sweep, log trim, figures, notices and so on."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.notices.notifier import Notifier
 from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, log_key
 from shared.provisioning.retrying import is_due
+from shared.provisioning.subscription_keeping import SubscriptionKeeper
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
@@ -54,13 +55,14 @@ class Housekeeper:
     wakeups: MemberWakeups
     audit: AuditTrail
     figures: FiguresKeeper
+    subscriptions: SubscriptionKeeper
     verifier: Verifier
     reconciler: Reconciler
     notifier: Notifier
     clock: Clock
 
     async def keep_house(self) -> Mapping[str, int]:
-        """Release what the guard permits, probe, queue what is due, trim the log, count, tell, verify."""
+        """Release what the guard permits, probe, queue what is due, trim the log, count, tell, subscribe, verify."""
         for application in self.applications.enabled:
             await self.guard.release(application)
             await self.states.announce(application.name)
@@ -73,6 +75,7 @@ class Housekeeper:
         await self.audit.trim()
         await self.figures.keep()
         await self.notifier.tell_everything()
+        await self.subscriptions.keep()
         # Last, because it takes its time.
         await gather_all([self.verifier.verify(application) for application in self.applications.enabled])
         return queued

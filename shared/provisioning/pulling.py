@@ -60,6 +60,9 @@ LOOK_AGAIN_S = 300.0
 RUN_BUDGET_S = 240.0
 """A run ends at a page boundary after this, far below the function's time-out; the next tick goes on."""
 
+LEASE_TAKEN = frozenset({"waiting", "lease lost"})
+"""Outcomes of a run that somebody else's run, or Graph's wish for a pause, kept from reading."""
+
 LEASE_LENGTH = timedelta(seconds=60)
 LEASE_MARGIN_S = 25.0
 """Storage's time-outs and some: no write is started with less than this left."""

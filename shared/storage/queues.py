@@ -10,12 +10,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queue_names import queue_name
 from shared.storage.tables import StorageUnavailable
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
+
+    from shared.storage.change_message import DirectoryChanged
 
 MESSAGE_VERSION = 1
 MAX_HIDDEN_S = 7 * 24 * 3600 - 60
@@ -78,19 +81,22 @@ class Queues:
         self.calls: Counter[str] = Counter()
 
     async def create_missing(self, apps: list[str]) -> None:
-        """Create both queues and their poison queues of every application. Idempotent. Raises StorageUnavailable."""
+        """Create both queues of every application, that of the directory, and their poison queues. Idempotent.
+
+        Raises StorageUnavailable.
+        """
         from azure.core.exceptions import AzureError, ResourceExistsError
 
-        for app in apps:
-            for first in (True, False):
-                for suffix in ("", "-poison"):
-                    try:
-                        await self._client(queue_name(app, first=first) + suffix).create_queue()
-                    except ResourceExistsError:
-                        continue
-                    except AzureError as error:
-                        reason = f"creating the queues of {app} failed: {type(error).__name__}"
-                        raise StorageUnavailable(reason) from error
+        names = [queue_name(app, first=first) for app in apps for first in (True, False)]
+        for name in (*names, DIRECTORY_CHANGED):
+            for suffix in ("", "-poison"):
+                try:
+                    await self._client(name + suffix).create_queue()
+                except ResourceExistsError:
+                    continue
+                except AzureError as error:
+                    reason = f"creating the queue {name}{suffix} failed: {type(error).__name__}"
+                    raise StorageUnavailable(reason) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -100,16 +106,23 @@ class Queues:
 
     async def send(self, write: DurableWrite, message: Message, *, first: bool = False, hidden_s: float = 0.0) -> None:
         """Send a message, visible after `hidden_s` seconds. Raises StorageUnavailable."""
+        await self._send(write, queue_name(message.app, first=first), message.encode(), hidden_s)
+
+    async def send_change(self, write: DurableWrite, message: DirectoryChanged, *, hidden_s: float = 0.0) -> None:
+        """Send a message that the directory changed, visible after `hidden_s` seconds. Raises StorageUnavailable."""
+        await self._send(write, DIRECTORY_CHANGED, message.encode(), hidden_s)
+
+    async def _send(self, write: DurableWrite, queue: str, text: str, hidden_s: float) -> None:
         from azure.core.exceptions import AzureError
 
         self._observer(write, Moment.BEFORE)
         self.calls["send"] += 1
         try:
-            await self._client(queue_name(message.app, first=first)).send_message(
-                message.encode(), visibility_timeout=min(MAX_HIDDEN_S, round(hidden_s + 0.499)), time_to_live=-1
+            await self._client(queue).send_message(
+                text, visibility_timeout=min(MAX_HIDDEN_S, round(hidden_s + 0.499)), time_to_live=-1
             )
         except AzureError as error:
-            raise StorageUnavailable(f"sending to a queue of {message.app} failed: {type(error).__name__}") from error
+            raise StorageUnavailable(f"sending to the queue {queue} failed: {type(error).__name__}") from error
         self._observer(write, Moment.AFTER)
 
     async def count(self, app: str, *, first: bool) -> int:

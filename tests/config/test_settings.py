@@ -3,7 +3,7 @@
 import pytest
 
 from shared.config.ncrontab import schedule_problem
-from shared.config.settings import MissingSecretError, Settings, SettingsError
+from shared.config.settings import MissingSecretError, NotificationSettings, Settings, SettingsError
 
 LOCAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
@@ -51,10 +51,70 @@ def test_storage_by_account_name():
     assert storage.blob_uri == "https://acct.blob.core.windows.net"
 
 
+CLIENT_STATE = "a secret of many letters"
+
+
+def notifications(**changes: str) -> NotificationSettings:
+    """Answers with the settings of change notifications."""
+    return Settings.load({**LOCAL, **changes}).notifications
+
+
+def test_change_notifications_are_off_until_there_is_an_address_and_a_secret():
+    address = {"NOTIFICATION_URL": "https://app.example"}
+    secret = {"NOTIFICATION_CLIENT_STATE": CLIENT_STATE}
+
+    found = [notifications(**changes) for changes in ({}, address, secret, {**address, **secret})]
+
+    assert [each.is_on for each in found] == [False, False, False, True]
+    assert {each.problem for each in found} == {""}
+    assert found[3].url == "https://app.example/api/notified"
+    assert CLIENT_STATE not in repr(found[3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "url"),
+    [
+        pytest.param(
+            {"WEBSITE_HOSTNAME": "app.azurewebsites.net"}, "https://app.azurewebsites.net", id="the platform's"
+        ),
+        pytest.param({"WEBSITE_HOSTNAME": "localhost:7071"}, "", id="local tools are not reached from outside"),
+        pytest.param(
+            {"WEBSITE_HOSTNAME": "app.azurewebsites.net", "NOTIFICATION_URL": "https://id.example/"},
+            "https://id.example",
+            id="the address that is set",
+        ),
+    ],
+)
+def test_the_address_of_change_notifications(changes: dict[str, str], url: str):
+    assert notifications(**changes).url == (url and f"{url}/api/notified")
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        pytest.param("short", "16 to 128", id="short"),
+        pytest.param("x" * 129, "16 to 128", id="longer than Graph takes"),
+        pytest.param("sixteen and some \N{GRINNING FACE}", "ASCII", id="an emoji"),
+        pytest.param("@Microsoft.KeyVault(SecretUri=https://v/secrets/x)", "did not resolve", id="not resolved"),
+    ],
+)
+def test_a_secret_of_change_notifications_that_cannot_be_used_switches_them_off_and_nothing_else(
+    secret: str, says: str
+):
+    found = notifications(NOTIFICATION_URL="https://app.example", NOTIFICATION_CLIENT_STATE=secret)
+
+    assert not found.is_on
+    assert says in found.problem
+    assert secret not in repr(found)
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
         pytest.param({"GRAPH_BASE_URL": "http://graph.example.com"}, "GRAPH_BASE_URL", id="http to another machine"),
+        pytest.param(
+            {"NOTIFICATION_URL": "http://app.example"}, "NOTIFICATION_URL", id="notifications over plain http"
+        ),
         pytest.param({"GRAPH_BASE_URL": "ftp://localhost"}, "GRAPH_BASE_URL", id="another scheme"),
         pytest.param({"GRAPH_BASE_URL": "https://u:p@graph.example.com"}, "GRAPH_BASE_URL", id="a password in the URL"),
         pytest.param({"GRAPH_STATIC_TOKEN": "t0psecret"}, "GRAPH_STATIC_TOKEN", id="a static token for real Graph"),
