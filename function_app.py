@@ -4,10 +4,19 @@ import os
 
 import azure.functions as func
 
-from functions import dashboard, housekeeping, operate, provision, quarantine, sync_directory
+from functions import (
+    dashboard,
+    housekeeping,
+    notified,
+    operate,
+    provision,
+    quarantine,
+    sync_directory,
+    sync_directory_now,
+)
 from shared.composition import load_services
 
 services = load_services(os.environ)
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-for trigger in (sync_directory, provision, quarantine, housekeeping, operate, dashboard):
+for trigger in (sync_directory, sync_directory_now, notified, provision, quarantine, housekeeping, operate, dashboard):
     app.register_functions(trigger.blueprint(services))

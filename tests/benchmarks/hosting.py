@@ -18,7 +18,7 @@ from shared.storage.queues import Message
 from tests.simulation.host.polling import Backoff
 
 BATCH, THRESHOLD = 16, 8
-MAX_POLLING_INTERVAL_S = 5.0
+MAX_POLLING_INTERVAL_S = 2.0
 INVISIBLE_S = 600
 
 

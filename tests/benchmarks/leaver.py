@@ -137,5 +137,5 @@ def _table(users: int, seen: Sequence[Seen]) -> Table:
             row("from the change in the directory, the sync started at once", [one.from_change_s for one in seen]),
         ],
         note=f"{RATE:g} requests a second, {WORKERS} workers, a tenant of {users:,}; an empty queue is looked into at "
-        "least every 5 s (host.json). Arrivals at the vendor's side, on loopback.",
+        "least every 2 s (host.json). Arrivals at the vendor's side, on loopback.",
     )

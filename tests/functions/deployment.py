@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import anyio
 from azure.core.exceptions import ResourceExistsError
@@ -24,6 +27,9 @@ from tests.simulation.vendors import AcmeSimulator, FuzeSimulator, VendorSimulat
 
 ROOT = Path(__file__).resolve().parents[2]
 USER_ROLE = "User"
+CLIENT_STATE = "the secret of this deployment"
+NEVER = "0 0 0 1 1 *"
+"""A schedule that is due once a year."""
 OPEN_GUARD = "deletion_guard: {max_count: 1000, max_percent: 100, min_population: 0}"
 
 
@@ -77,11 +83,22 @@ class Deployment:
             ]
         (self.folder / "provisioning.yaml").write_text("\n".join(lines) + "\n" + more)
 
-    def start(self, **settings: str) -> HostProcess:
-        """Starts a host on this deployment's storage."""
-        host = HostProcess.start(ROOT, {**self.settings, **settings}, log=self.folder / "host.log")
+    def start(self, *, port: int = 0, **settings: str) -> HostProcess:
+        """Starts a host on this deployment's storage; without a port on any that is free."""
+        host = HostProcess.start(ROOT, {**self.settings, **settings}, log=self.folder / "host.log", port=port)
         self.hosts.append(host)
         return host
+
+    def start_notified(self, **settings: str) -> HostProcess:
+        """Starts a host that Graph notifies, and whose timers are never due."""
+        port = free_port()
+        notified = {
+            "NOTIFICATION_URL": f"http://127.0.0.1:{port}",
+            "NOTIFICATION_CLIENT_STATE": CLIENT_STATE,
+            "SYNC_SCHEDULE": NEVER,
+            "HOUSEKEEPING_SCHEDULE": NEVER,
+        }
+        return self.start(port=port, **{**notified, **settings})
 
     def kill(self, host: HostProcess) -> None:
         """Ends the host process the way the platform loses a machine."""
@@ -157,6 +174,21 @@ class Deployment:
     def services(self) -> Services:
         """Composes the product once more, to read its state; to be closed by the caller."""
         return load_services({**os.environ, **self.settings})
+
+
+def run_now(host: HostProcess, function: str) -> None:
+    """Runs a timer or queue function of a host at once, to its end. Raises RuntimeError with what it said."""
+    request = Request(f"{host.url}/admin/functions/{function}", data=b"{}", method="POST")
+    with urlopen(request, timeout=60) as answer:
+        outcome = json.load(answer)
+    if not outcome["succeeded"]:
+        raise RuntimeError(outcome["error"])
+
+
+def free_port() -> int:
+    """Answers with a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 async def eventually(

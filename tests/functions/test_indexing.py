@@ -45,6 +45,10 @@ QUEUES = {
     "quarantine-acme-eu": "provision-acme-eu-poison",
     "quarantine-acme-eu-first": "provision-acme-eu-first-poison",
 }
+DIRECTORY_QUEUES = {
+    "sync_directory_now": "directory-changed",
+    "quarantine-directory-changed": "directory-changed-poison",
+}
 AZURE_ONLY = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__queueServiceUri",
@@ -52,6 +56,7 @@ AZURE_ONLY = {
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__clientId",
     "AZURE_CLIENT_ID",
+    "WEBSITE_HOSTNAME",
 }
 SIMULATION_ONLY = {"GRAPH_STATIC_TOKEN"}
 HOST_ONLY = {"FUNCTIONS_WORKER_RUNTIME"}
@@ -63,6 +68,8 @@ ALWAYS = {
     "observe": ["httpTrigger", "http"],
     "operate": ["httpTrigger", "http"],
     "dashboard": ["httpTrigger", "http"],
+    "notified": ["queue", "httpTrigger", "http"],
+    **{name: ["queueTrigger"] for name in DIRECTORY_QUEUES},
 }
 
 
@@ -138,8 +145,15 @@ def test_every_function_has_its_trigger_and_nothing_else(found):
 def test_every_queue_function_listens_on_its_own_queue_of_the_one_storage_account(found):
     listening = dict(bindings_of(found, "queueTrigger"))
 
-    assert {name: binding["queueName"] for name, binding in listening.items()} == QUEUES
+    assert {name: binding["queueName"] for name, binding in listening.items()} == QUEUES | DIRECTORY_QUEUES
     assert {binding["connection"] for binding in listening.values()} == {"AzureWebJobsStorage"}
+
+
+def test_a_notification_becomes_a_message_on_the_queue_of_the_directory(found):
+    [(name, binding)] = bindings_of(found, "queue")
+
+    assert (name, binding["queueName"]) == ("notified", "directory-changed")
+    assert binding["connection"] == "AzureWebJobsStorage"
 
 
 def test_a_schedule_nobody_set_has_its_default(found):
@@ -173,6 +187,7 @@ def test_reading_and_acting_have_a_key_each_and_the_page_without_data_needs_none
         "observe": ("{*path}", ["GET"], "function"),
         "operate": ("{*path}", ["POST"], "function"),
         "dashboard": ("dashboard/{*file}", ["GET"], "anonymous"),
+        "notified": ("notified", ["POST"], "anonymous"),
     }
 
 
