@@ -41,6 +41,9 @@ param alwaysReady alwaysReadyGroup[] = []
 @description('Optional. Spread the app over availability zones.')
 param zoneRedundant bool = false
 
+@description('Optional. Let Microsoft Graph announce changes of users and groups, so that they are read within seconds. The vault then waits for one more secret, which every notification carries.')
+param changeNotifications bool = true
+
 @description('Optional. Settings of the app that differ from their defaults. Bounds are checked when the app starts.')
 param settings appSettings = {}
 
@@ -78,12 +81,12 @@ param environmentName string = ''
 var suffix = uniqueString(resourceGroup().id, baseName)
 var tags = empty(environmentName) ? {} : { 'azd-env-name': environmentName }
 
-// Two queues for every application, one of which overtakes, and the poison queue of each. The names are those of
-// shared/storage/queue_names.py; tests/infra compares them.
-var workQueues = flatten(map(applications, each => [
+// Two queues for every application, one of which overtakes, that of change notifications, and the poison queue of each.
+// The names are those of shared/storage/queue_names.py and shared/config/queue_names.py; tests/infra compares them.
+var workQueues = concat(flatten(map(applications, each => [
   'provision-${each.name}'
   'provision-${each.name}-first'
-]))
+])), ['directory-changed'])
 var queueNames = concat(workQueues, map(workQueues, queue => '${queue}-poison'))
 var tableNames = [
   'directory'
@@ -94,7 +97,8 @@ var tableNames = [
 ]
 
 // One secret for every setting that holds one. The vault allows no underscore in a name.
-var secretSettings = union(flatten(map(applications, each => each.secretSettings)), [])
+var notificationSettings = changeNotifications ? ['NOTIFICATION_CLIENT_STATE'] : []
+var secretSettings = union(flatten(map(applications, each => each.secretSettings)), notificationSettings)
 
 var timerCount = 2
 var spareCount = 2

@@ -37,6 +37,9 @@ type appSettings = {
   @description('Optional. When the house is kept: six fields, seconds first.')
   HOUSEKEEPING_SCHEDULE: string?
 
+  @description('Optional. Address at which Microsoft Graph reaches the app, if it is not the platform\'s own.')
+  NOTIFICATION_URL: string?
+
   @description('Optional. Seconds between the two reads that make an assignment gone.')
   ASSIGNMENT_CONFIRM_SECONDS: string?
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.config.applications import Applications, load_applications
+from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.config.settings import Settings
 from shared.storage.queue_names import queue_name
 from shared.storage.tables import Tables
@@ -74,6 +75,12 @@ _IDENTITY = frozenset(
 )
 """Settings by which the app finds storage and itself; always set by the template."""
 
+_SET_BY_AZURE = frozenset(["WEBSITE_HOSTNAME"])
+"""Settings the app reads and the platform sets."""
+
+_SECRETS = frozenset(["NOTIFICATION_CLIENT_STATE"])
+"""Secrets that no application names; main.bicep adds them to those of the applications."""
+
 _NOT_IN_AZURE = frozenset(["AzureWebJobsStorage", "AzureWebJobsStorage__accountName", "GRAPH_STATIC_TOKEN"])
 """Settings the app reads that have no place in Azure: connection strings and a simulated tenant's token."""
 
@@ -133,8 +140,8 @@ def _check_permissions(template: Template) -> Iterator[Finding]:
 
 
 def expected_queues(names: list[str]) -> set[str]:
-    """The queues of applications and their poison queues, as the code names them."""
-    queues = {queue_name(name, first=first) for name in names for first in (False, True)}
+    """The queues of applications and of change notifications, and their poison queues, as the code names them."""
+    queues = {queue_name(name, first=first) for name in names for first in (False, True)} | {DIRECTORY_CHANGED}
     return queues | {f"{queue}-poison" for queue in queues}
 
 
@@ -147,6 +154,8 @@ def _check_storage(folder: Path) -> Iterator[Finding]:
     if set(queues) != expected or len(queues) != len(expected):
         difference = ", ".join(sorted(set(queues) ^ expected))
         yield template.finding(template.of("var")["queueNames"].node, f"queues differ from the code's: {difference}")
+    for secret in sorted(_SECRETS - set(values.variable("secretSettings"))):
+        yield template.finding(template.of("var")["secretSettings"].node, f"{secret} is no reference into the vault")
     if set(values.variable("tableNames")) != set(Tables.NAMES):
         yield template.finding(
             template.of("var")["tableNames"].node, f"tables differ from the code's: {', '.join(Tables.NAMES)}"
@@ -197,7 +206,7 @@ def _check_settings(folder: Path) -> Iterator[Finding]:
     deployed = deployed_settings(folder)
     for name in sorted(set(deployed) - read_settings() - _PLATFORM - {"FUZE_TOKEN"}):
         yield Finding(path=app, line=1, text=f"{name} is set and nobody reads it")
-    for name in sorted(read_settings() - set(deployed) - _NOT_IN_AZURE):
+    for name in sorted(read_settings() - set(deployed) - _NOT_IN_AZURE - _SET_BY_AZURE - _SECRETS):
         yield Finding(path=app, line=1, text=f"{name} is read by the app and cannot be set; add it to types.bicep")
     for name in sorted((_PLATFORM | _IDENTITY) - set(deployed)):
         yield Finding(path=app, line=1, text=f"{name} must be set")
