@@ -27,6 +27,7 @@ NAMES = (
     "preview",
     "on_demand",
     "history",
+    "notified",
 )
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""
