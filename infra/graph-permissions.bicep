@@ -21,6 +21,7 @@ metadata description = 'Gives the app\'s identity what it reads from Microsoft G
 //       --body "{\"principalId\": \"<IDENTITY_PRINCIPAL_ID>\", \"resourceId\": \"$graph\", \"appRoleId\": \"$role\"}"
 //   done
 //
+// With Group.Read.All in the list as well, group changes are announced: announcesGroups below says what that costs.
 // A second run answers that the permission exists already. A token lives for up to a day: restart the app to use a new one.
 
 extension microsoftGraphV1
@@ -30,12 +31,15 @@ targetScope = 'resourceGroup'
 @description('Required. Object id of the app\'s identity: the output IDENTITY_PRINCIPAL_ID of main.bicep.')
 param principalId string
 
-// users/delta; groups/delta and members; appRoleAssignedTo and service principals.
-var permissions = [
+@description('Optional. Also let Microsoft Graph announce changes of groups. The permission for that reads more of groups than their members; without it group changes wait for the timer.')
+param announcesGroups bool = false
+
+// users/delta; groups/delta and members; appRoleAssignedTo and service principals. Subscriptions to groups.
+var permissions = concat([
   'User.Read.All'
   'GroupMember.Read.All'
   'Application.Read.All'
-]
+], announcesGroups ? ['Group.Read.All'] : [])
 
 resource graph 'Microsoft.Graph/servicePrincipals@v1.0' existing = {
   appId: '00000003-0000-0000-c000-000000000000'
