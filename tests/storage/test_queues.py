@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from azure.storage.queue import QueueClient
@@ -12,6 +13,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.storage.change_message import DirectoryChanged
 from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.queues import MAX_HIDDEN_S, Message, MessageRefused, Queues
 from shared.storage.tables import StorageUnavailable
@@ -97,6 +99,25 @@ async def test_who_loses_access_has_a_queue_of_their_own(queues: Queues, app: st
     assert (await queues.count(app, first=True), await queues.count(app, first=False)) == (1, 0)
 
 
+async def test_the_directory_has_a_queue_and_its_poison_queue(azurite: str, queues: Queues, app: str) -> None:
+    for name in ("directory-changed", "directory-changed-poison"):
+        with client_of(azurite, name) as client:
+            assert client.get_queue_properties().name == name
+
+
+async def test_a_ring_that_is_put_back_is_base64_and_hidden(azurite: str, queues: Queues, app: str) -> None:
+    message = DirectoryChanged(received_at=datetime(2026, 3, 1, tzinfo=UTC), sync=True, attempt=2)
+
+    await queues.send_change(WRITE, message, hidden_s=3600)
+    await queues.send_change(WRITE, message)
+
+    with client_of(azurite, "directory-changed") as client:
+        texts = [base64.b64decode(each.content, validate=True).decode() for each in client.receive_messages()]
+        assert client.get_queue_properties().approximate_message_count >= 2
+        client.clear_messages()
+    assert [DirectoryChanged.decode(text) for text in texts] == [message]
+
+
 async def test_an_unreachable_service_is_unavailable_and_observed_as_begun_only() -> None:
     moments: list[Moment] = []
     queues = Queues(
@@ -104,11 +125,11 @@ async def test_an_unreachable_service_is_unavailable_and_observed_as_begun_only(
         observer=lambda _, moment: moments.append(moment),
     )
 
-    with pytest.raises(StorageUnavailable, match="sending to a queue of acme failed"):
+    with pytest.raises(StorageUnavailable, match="sending to the queue provision-acme failed"):
         await queues.send(WRITE, Message(app="acme", kind="user", id="x"))
     with pytest.raises(StorageUnavailable, match="counting a queue of acme failed"):
         await queues.count("acme", first=False)
-    with pytest.raises(StorageUnavailable, match="creating the queues of acme failed"):
+    with pytest.raises(StorageUnavailable, match="creating the queue provision-acme-first failed"):
         await queues.create_missing(["acme"])
 
     await queues.close()
