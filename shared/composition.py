@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from shared.provisioning.saving import Saves
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
+    from shared.storage.connections import Identities
     from shared.storage.limiter import Limiter
     from shared.storage.queues import Queues
     from shared.storage.service_clock import ServiceClock
@@ -112,7 +113,7 @@ class Services:
             await self.connections.aclose()
         if "webhooks" in self.__dict__:
             await self.webhooks.aclose()
-        for name in ("tables", "queues", "graph"):
+        for name in ("tables", "queues", "graph", "identities"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
 
@@ -144,12 +145,19 @@ class Services:
         )
 
     @cached_property
+    def identities(self) -> Identities:
+        """Who the app is to storage and Graph."""
+        from shared.storage.connections import Identities
+
+        return Identities()
+
+    @cached_property
     def tables(self) -> Tables:
         """Table storage."""
         from shared.storage.connections import connect_tables
         from shared.storage.tables import Tables
 
-        service = connect_tables(self.settings, measures=self.service_clock)
+        service = connect_tables(self.settings, self.identities, measures=self.service_clock)
         return Tables(service, prefix=self._table_prefix, observer=self._observer)
 
     @cached_property
@@ -165,7 +173,7 @@ class Services:
         from shared.storage.connections import connect_queues
         from shared.storage.queues import Queues
 
-        return Queues(connect_queues(self.settings), observer=self._observer)
+        return Queues(connect_queues(self.settings, self.identities), observer=self._observer)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -180,9 +188,8 @@ class Services:
         from shared.directory.graph import Graph
         from shared.storage.connections import graph_credential
 
-        return Graph(
-            base_url=self.settings.graph_base_url, credential=graph_credential(self.settings), clock=self.clock
-        )
+        credential = graph_credential(self.settings, self.identities)
+        return Graph(base_url=self.settings.graph_base_url, credential=credential, clock=self.clock)
 
     @cached_property
     def mirror(self) -> Mirror:
@@ -664,6 +671,7 @@ class Services:
             guard=self.guard,
             limiter=self.limiter,
             queues=self.queues,
+            environment=self.settings.environment,
             clock=self.clock,
         )
 
@@ -703,7 +711,11 @@ def _validate(settings: Settings) -> Applications:
     for missing in missing_settings(applications, settings.environment):
         # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
         telemetry.emit(
-            telemetry.Event.SETTING_MISSING, application=missing.application, key=missing.key, setting=missing.setting
+            telemetry.Event.SETTING_MISSING,
+            application=missing.application,
+            key=missing.key,
+            setting=missing.setting,
+            unresolved=missing.is_unresolved,
         )
     return applications
 

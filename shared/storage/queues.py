@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queue_names import queue_name
-from shared.storage.tables import StorageUnavailable
+from shared.storage.refusals import QUEUE_ROLE
+from shared.storage.tables import storage_failure
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
@@ -89,8 +90,7 @@ class Queues:
                     except ResourceExistsError:
                         continue
                     except AzureError as error:
-                        reason = f"creating the queues of {app} failed: {type(error).__name__}"
-                        raise StorageUnavailable(reason) from error
+                        raise storage_failure(f"creating the queues of {app}", error, role=QUEUE_ROLE) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -109,7 +109,7 @@ class Queues:
                 message.encode(), visibility_timeout=min(MAX_HIDDEN_S, round(hidden_s + 0.499)), time_to_live=-1
             )
         except AzureError as error:
-            raise StorageUnavailable(f"sending to a queue of {message.app} failed: {type(error).__name__}") from error
+            raise storage_failure(f"sending to a queue of {message.app}", error, role=QUEUE_ROLE) from error
         self._observer(write, Moment.AFTER)
 
     async def count(self, app: str, *, first: bool) -> int:
@@ -120,7 +120,7 @@ class Queues:
         try:
             properties: Any = await self._client(queue_name(app, first=first)).get_queue_properties()
         except AzureError as error:
-            raise StorageUnavailable(f"counting a queue of {app} failed: {type(error).__name__}") from error
+            raise storage_failure(f"counting a queue of {app}", error, role=QUEUE_ROLE) from error
         return int(properties.approximate_message_count or 0)
 
     def _client(self, name: str) -> QueueClient:
