@@ -467,9 +467,13 @@ def test_check_names_a_setting_that_only_quarantines(tmp_path: Path) -> None:
     path = written(tmp_path, ONE_APPLICATION)
 
     missing = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE)
+    reference = "@Microsoft.KeyVault(SecretUri=https://kv)"
+    unresolved = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE, ACME_TOKEN=reference)
     complete = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE, ACME_TOKEN="t")
 
     assert (missing.exit_code, missing.stdout.startswith("ACME_TOKEN: ")) == (ExitCode.ATTENTION, True)
+    assert unresolved.exit_code == ExitCode.ATTENTION
+    assert "ACME_TOKEN: the Key Vault reference of this app setting did not resolve" in unresolved.stdout
     assert (complete.exit_code, "connected applications: acme" in complete.stdout) == (ExitCode.OK, True)
 
 
