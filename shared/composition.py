@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from shared.provisioning.subscription_keeping import SubscriptionKeeper
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
+    from shared.storage.connections import Identities
     from shared.storage.limiter import Limiter
     from shared.storage.queues import Queues
     from shared.storage.service_clock import ServiceClock
@@ -114,7 +115,7 @@ class Services:
             await self.connections.aclose()
         if "webhooks" in self.__dict__:
             await self.webhooks.aclose()
-        for name in ("tables", "queues", "graph"):
+        for name in ("tables", "queues", "graph", "identities"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
 
@@ -146,12 +147,19 @@ class Services:
         )
 
     @cached_property
+    def identities(self) -> Identities:
+        """Who the app is to storage and Graph."""
+        from shared.storage.connections import Identities
+
+        return Identities()
+
+    @cached_property
     def tables(self) -> Tables:
         """Table storage."""
         from shared.storage.connections import connect_tables
         from shared.storage.tables import Tables
 
-        service = connect_tables(self.settings, measures=self.service_clock)
+        service = connect_tables(self.settings, self.identities, measures=self.service_clock)
         return Tables(service, prefix=self._table_prefix, observer=self._observer)
 
     @cached_property
@@ -167,7 +175,7 @@ class Services:
         from shared.storage.connections import connect_queues
         from shared.storage.queues import Queues
 
-        return Queues(connect_queues(self.settings), observer=self._observer)
+        return Queues(connect_queues(self.settings, self.identities), observer=self._observer)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -182,9 +190,8 @@ class Services:
         from shared.directory.graph import Graph
         from shared.storage.connections import graph_credential
 
-        return Graph(
-            base_url=self.settings.graph_base_url, credential=graph_credential(self.settings), clock=self.clock
-        )
+        credential = graph_credential(self.settings, self.identities)
+        return Graph(base_url=self.settings.graph_base_url, credential=credential, clock=self.clock)
 
     @cached_property
     def mirror(self) -> Mirror:
@@ -690,6 +697,7 @@ class Services:
             guard=self.guard,
             limiter=self.limiter,
             queues=self.queues,
+            environment=self.settings.environment,
             clock=self.clock,
         )
 
@@ -729,7 +737,11 @@ def _validate(settings: Settings) -> Applications:
     for missing in missing_settings(applications, settings.environment):
         # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
         telemetry.emit(
-            telemetry.Event.SETTING_MISSING, application=missing.application, key=missing.key, setting=missing.setting
+            telemetry.Event.SETTING_MISSING,
+            application=missing.application,
+            key=missing.key,
+            setting=missing.setting,
+            unresolved=missing.is_unresolved,
         )
     return applications
 

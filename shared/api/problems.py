@@ -22,7 +22,7 @@ from shared.operations.people import TermRefused
 from shared.operations.previewing.previewer import PreviewRefused
 from shared.provisioning.held_deletions import ListChanged
 from shared.storage.limiter import RateLimited
-from shared.storage.tables import StorageUnavailable
+from shared.storage.tables import StorageRefused, StorageUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 _PREFIX = "urn:scim-provisioner:problem:"
@@ -122,7 +122,10 @@ def answer_problems(api: FastAPI) -> None:
     answers(HTTPException, _http)
 
 
-def _storage(_: StorageUnavailable) -> Problem:
+def _storage(error: StorageUnavailable) -> Problem:
+    if isinstance(error, StorageRefused):
+        detail = f"{error}. Nothing is lost; it goes on by itself when the cause is gone."
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "storage-refused", detail, headers={"Retry-After": "60"})
     detail = "storage does not answer; nothing is lost. Check AzureWebJobsStorage; here ./dev host starts Azurite"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "storage-unavailable", detail, headers={"Retry-After": "5"})
 

@@ -67,18 +67,26 @@ def _text(value: Any) -> Any:
 
 
 def applications_table(reports: Sequence[ApplicationReport]) -> Table:
-    """A row per application; a second line says why it is stopped."""
+    """A row per application; further lines say why it is stopped, and what is wrong around it."""
     table = _table("Application", "Status", "Pending", "In sync", "Disabled", "Escrowed", "Held", "Queued")
     for report in reports:
         status = str(report.status) if report.enabled else "disabled in provisioning.yaml"
         table.add_row(
             _text(report.name),
-            _text(f"{status}\n{report.reason}" if report.reason else status),
+            _text("\n".join([status, *([report.reason] if report.reason else []), *_problem_lines(report)])),
             str(report.pending),
             *(str(report.states[state]) for state in ("in_sync", "disabled", "escrowed", "held")),
             "-" if report.queued is None else str(report.queued),
         )
     return table
+
+
+def _problem_lines(report: ApplicationReport) -> list[str]:
+    """What is wrong and what to do; a quarantine's own words stand there already."""
+    return [
+        each.remedy if each.text == report.reason else f"{each.code}: {each.text} {each.remedy}"
+        for each in report.problems
+    ]
 
 
 def progress_bars(reports: Sequence[ApplicationReport]) -> Table:

@@ -33,6 +33,7 @@ from shared.config.provisioning_file import (
     ScopingFilter,
 )
 from shared.config.queue_names import refuse_name
+from shared.config.settings import is_unresolved
 from shared.config.validation import problem_at, unknown_key, validated
 
 __all__ = [
@@ -156,13 +157,18 @@ class Applications(Mapping[str, Application]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingSetting:
-    """A setting that an enabled application names and that is absent or empty."""
+    """A setting that an enabled application names and that is absent or empty, or holds no secret."""
 
     application: str
     key: str
     setting: str
+    is_unresolved: bool = False
+    """It is there, and is the text of a Key Vault reference that did not resolve."""
 
     def __str__(self) -> str:
+        if self.is_unresolved:
+            needed = f"needed by applications.{self.application}.{self.key}"
+            return f"{self.setting}: the Key Vault reference of this app setting did not resolve; {needed}"
         return f"{self.setting}: an app setting with this name is needed by applications.{self.application}.{self.key}"
 
 
@@ -209,13 +215,13 @@ def _load(tree: LocatedMap, *, find_profile: ProfileFinder, environment: Mapping
 def missing_settings(
     applications: Mapping[str, Application], environment: Mapping[str, str]
 ) -> tuple[MissingSetting, ...]:
-    """The settings that enabled applications name and `environment` does not hold."""
+    """The settings that enabled applications name and `environment` does not hold, or not as secrets."""
     return tuple(
-        MissingSetting(application=name, key=key, setting=setting)
+        MissingSetting(application=name, key=key, setting=setting, is_unresolved=bool(environment.get(setting)))
         for name, application in applications.items()
         if application.enabled
         for key, setting in application.setting_names
-        if not environment.get(setting)
+        if not environment.get(setting) or is_unresolved(environment[setting])
     )
 
 

@@ -17,7 +17,7 @@ from shared.config.ncrontab import schedule_problem
 from shared.config.urls import AddressError, checked_url, is_loopback
 
 _STORAGE: Final = "AzureWebJobsStorage"
-_UNRESOLVED: Final = "@Microsoft.KeyVault("
+_UNRESOLVED: Final = "@microsoft.keyvault("
 _SEND_MARGIN_S: Final = 10
 _GRAPH: Final = "https://graph.microsoft.com/v1.0"
 _EVERY_MINUTE: Final = "0 * * * * *"
@@ -153,10 +153,15 @@ class Settings:
         value = self.environment.get(name, "")
         if not value:
             raise MissingSecretError(name, "this app setting is absent; add it, as a Key Vault reference in Azure")
-        if value.startswith(_UNRESOLVED):
+        if is_unresolved(value):
             reason = "the Key Vault reference did not resolve; check the secret's name and the identity's access"
             raise MissingSecretError(name, reason)
         return value
+
+
+def is_unresolved(value: str) -> bool:
+    """Whether a setting is still the text of its Key Vault reference: the platform could not put the secret there."""
+    return value.strip().casefold().startswith(_UNRESOLVED)
 
 
 class _Reader:

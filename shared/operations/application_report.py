@@ -13,6 +13,7 @@ from datetime import datetime
 
 from shared.clock import Clock, read_instant
 from shared.config.applications import Application, Applications
+from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.accounts import AccountState
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus, StatusChange
 from shared.provisioning.figures.activity import Activity, ActivityCounter
@@ -41,6 +42,9 @@ class ApplicationReport:
     status: ApplicationStatus
     reason: str = ""
     """Why it is quarantined or paused, and the vendor's own words; empty for an active one."""
+    problems: Sequence[ApplicationProblem] = ()
+    """What is wrong around it: a setting, the directory's permission, the vendor; causes first. Empty: nothing that
+    needs a person, but for single accounts and what is held."""
     since: datetime | None = None
     next_probe_at: datetime | None = None
     history: Sequence[StatusChange] = ()
@@ -90,8 +94,9 @@ class ApplicationReport:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether something waits for somebody: a quarantine, or deletions that were held."""
-        return self.enabled and (self.status is ApplicationStatus.QUARANTINE or self.states[AccountState.HELD] > 0)
+        """Whether something waits for somebody: a problem, a quarantine, or deletions that were held."""
+        is_stuck = self.status is ApplicationStatus.QUARANTINE or self.states[AccountState.HELD] > 0
+        return self.enabled and (is_stuck or bool(self.problems))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +111,8 @@ class ApplicationReports:
     guard: GuardKeeper
     limiter: Limiter
     queues: Queues
+    environment: Mapping[str, str] = field(repr=False)
+    """All settings, to tell which of those that an application names are missing."""
     clock: Clock
 
     async def report(self, application: Application) -> ApplicationReport:
@@ -143,6 +150,7 @@ class ApplicationReports:
             enabled=application.enabled,
             status=state.status,
             reason=f"{state.reason}: {state.detail}".strip(": "),
+            problems=find_problems(application, state=state, cycles=cycles, environment=self.environment, now=now),
             since=state.since,
             next_probe_at=state.next_probe_at,
             history=state.history,

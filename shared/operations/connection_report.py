@@ -28,7 +28,7 @@ class ConnectionReport:
     application: str
     address: str
     settings: Mapping[str, bool]
-    """Name of every setting its credentials need -> whether it has a value."""
+    """Name of every setting its credentials need -> whether it has a value, and one that resolved."""
     ok: bool
     answer: str
     """The kind of answer, and the vendor's status and words; never a credential."""
@@ -41,9 +41,13 @@ async def check_connection(
 ) -> ConnectionReport:
     """Ask the vendor for a user that does not exist; with a setting missing, or without a client, ask nothing."""
     needed = application.credential_settings
-    settings = {setting: bool(environment.get(setting)) for _, setting in needed}
     absent = missing_settings({application.name: application}, environment)
     missing = [str(entry) for entry in absent if (entry.key, entry.setting) in needed]
+    without = {entry.setting for entry in absent}
+    settings = {
+        setting: bool(environment.get(setting)) if not application.enabled else setting not in without
+        for _, setting in needed
+    }
     if not application.enabled or client is None:
         return _report(application, settings, answer="not asked", advice="Set enabled: true to connect it.")
     if missing:

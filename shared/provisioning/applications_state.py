@@ -105,7 +105,8 @@ class ApplicationStates:
     def __init__(self, *, tables: Tables, clock: Clock) -> None:
         self._tables = tables
         self._clock = clock
-        self._started_at = clock.now()
+        self.started_at = clock.now()
+        """When this process began, as far as application states go."""
         self._cached: dict[str, tuple[float, ApplicationState]] = {}
 
     async def read(self, name: str) -> ApplicationState:
@@ -150,9 +151,9 @@ class ApplicationStates:
         def publish(state: ApplicationState) -> ApplicationState | None:
             if state.config == application.config_hash:
                 return None
-            if state.config_started_at is not None and state.config_started_at > self._started_at:
+            if state.config_started_at is not None and state.config_started_at > self.started_at:
                 return None
-            return replace(state, config=application.config_hash, config_started_at=self._started_at)
+            return replace(state, config=application.config_hash, config_started_at=self.started_at)
 
         state = await self._move(DurableWrite.APPLICATION_STATE, application.name, publish)
         return state.config == application.config_hash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from shared.provisioning.notices.notifier import Notifier
 from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, log_key
 from shared.provisioning.retrying import is_due
 from shared.provisioning.subscription_keeping import SubscriptionKeeper
+from shared.scim.error_catalogue import ErrorCode
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.limiter import RateLimited
 from shared.storage.queues import Message
@@ -60,6 +61,8 @@ class Housekeeper:
     reconciler: Reconciler
     notifier: Notifier
     clock: Clock
+    _asked: set[str] = field(default_factory=set)
+    """Applications that this process probed before it was time, because its settings may be new."""
 
     async def keep_house(self) -> Mapping[str, int]:
         """Release what the guard permits, probe, queue what is due, trim the log, count, tell, subscribe, verify."""
@@ -84,12 +87,26 @@ class Housekeeper:
         """Try one real pending account of a quarantined application, a leaver if there is one (protocol step 36)."""
         state = await self.states.read_fresh(application.name)
         due = state.next_probe_at is not None and self.clock.now() >= state.next_probe_at
+        due = due or self._has_new_settings(state)
         if state.status is not ApplicationStatus.QUARANTINE or not due or state.reason == UNREADABLE:
             return
         if await self._is_well(application, state):
             await self.states.lift_quarantine(application.name)
         else:
             await self.states.postpone_probe(application.name)
+
+    def _has_new_settings(self, state: ApplicationState) -> bool:
+        """Whether this process, which has its settings from its start, began after the credentials were refused.
+
+        A person who mended a secret and restarted the app need not wait for the ladder. Once per process.
+        """
+        is_older = state.since is not None and state.since < self.states.started_at
+        refused = state.status is ApplicationStatus.QUARANTINE and state.reason == ErrorCode.UNAUTHORIZED
+        # People are told of the quarantine before they are told of its end.
+        if not (is_older and refused) or state.unannounced or state.name in self._asked:
+            return False
+        self._asked.add(state.name)
+        return True
 
     async def _is_well(self, application: Application, state: ApplicationState) -> bool:
         """Whether a real account gets through or, where its outcome says nothing of the vendor, a question does."""

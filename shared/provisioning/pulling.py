@@ -265,7 +265,8 @@ class Puller:
                     service_principal=application.service_principal_id,
                     reason=str(error),
                 )
-                await self.states.impose_quarantine(application.name, UNREADABLE, str(error))
+                detail = f"service_principal_id {application.service_principal_id}: {error}"
+                await self.states.impose_quarantine(application.name, UNREADABLE, detail)
                 unread.add(application.name)
                 self._looked_at.pop(application.name, None)
                 continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Self
 
 from shared.config.settings import Settings
 from shared.storage.service_clock import ServiceClock, read_headers
@@ -20,6 +21,9 @@ _AZURITE = (
 
 _PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 15}
 """Reads are tried three times within a second; writes once (`Tables.commit`), and the puller's lease outlasts both."""
+
+_QUEUE_PATIENCE: dict[str, Any] = {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 1}
+"""The queue SDK has a policy of its own that would wait 15 s before the first repetition: with these, two at most."""
 
 
 _EMULATOR_KEEP_ALIVE_S = 1.0
@@ -43,33 +47,99 @@ class StaticTokenCredential:
         """Nothing to close."""
 
 
-def connect_tables(settings: Settings, *, measures: ServiceClock | None = None) -> TableServiceClient:
-    """Connect to Table storage. `measures` gets what every answer says about the service's clock."""
+class _StorageCredential:
+    """A credential whose failure storage's SDKs can bear: they look for an HTTP answer in a `ClientAuthenticationError`
+    and end in an AttributeError when the identity gave no token at all."""
+
+    def __init__(self, credential: Any) -> None:
+        self._credential = credential
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """A token, as the credential gives it. Raises AzureError."""
+        return await self._ask(self._credential.get_token(*scopes, **options))
+
+    async def get_token_info(self, *scopes: str, **options: Any) -> Any:
+        """A token and when to renew it. Raises AzureError."""
+        return await self._ask(self._credential.get_token_info(*scopes, **options))
+
+    async def close(self) -> None:
+        """Nothing to close: `Identities` does."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def _ask(self, answer: Awaitable[Any]) -> Any:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            return await answer
+        except ClientAuthenticationError as error:
+            raise AzureError("the identity has no token", error=error) from error
+
+
+class Identities:
+    """The app's managed identities by client id, each with one chain of credentials and one store of tokens.
+
+    One instance per process, shared by tables, queues and Graph, so that a token is asked for once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def credential(self, client_id: str | None) -> Any:
+        """The credential of a user-assigned identity; None: whatever `DefaultAzureCredential` finds."""
+        from azure.identity.aio import DefaultAzureCredential
+
+        if (client_id or "") not in self._known:
+            self._known[client_id or ""] = (
+                DefaultAzureCredential(managed_identity_client_id=client_id) if client_id else DefaultAzureCredential()
+            )
+        return self._known[client_id or ""]
+
+    async def close(self) -> None:
+        """Close what they opened; the clients do not. Safe to call twice."""
+        while self._known:
+            await self._known.popitem()[1].close()
+
+
+def connect_tables(
+    settings: Settings, identities: Identities | None = None, *, measures: ServiceClock | None = None
+) -> TableServiceClient:
+    """Connect to Table storage: with a connection string, else as one of `identities`, which the caller closes.
+
+    `measures` gets what every answer says about the service's clock.
+    """
     from azure.data.tables.aio import TableServiceClient
 
     storage, options = settings.storage, {**_PATIENCE, **_hooks(measures)}
     if storage.connection_string is not None:
         text = _expanded(storage.connection_string)
         return TableServiceClient.from_connection_string(text, **options, **_transport(text))
-    return TableServiceClient(storage.table_uri, credential=_identity(storage.client_id), **options)
+    credential = _StorageCredential((identities or Identities()).credential(storage.client_id))
+    return TableServiceClient(storage.table_uri, credential=credential, **options)
 
 
-def connect_queues(settings: Settings) -> QueueServiceClient:
-    """Connect to Queue storage."""
+def connect_queues(settings: Settings, identities: Identities | None = None) -> QueueServiceClient:
+    """Connect to Queue storage, as `connect_tables` does to Table storage."""
     from azure.storage.queue.aio import QueueServiceClient
 
     storage = settings.storage
+    options = {**_PATIENCE, **_QUEUE_PATIENCE}
     if storage.connection_string is not None:
         text = _expanded(storage.connection_string)
-        return QueueServiceClient.from_connection_string(text, **_PATIENCE, **_transport(text))
-    return QueueServiceClient(storage.queue_uri, credential=_identity(storage.client_id), **_PATIENCE)
+        return QueueServiceClient.from_connection_string(text, **options, **_transport(text))
+    credential = _StorageCredential((identities or Identities()).credential(storage.client_id))
+    return QueueServiceClient(storage.queue_uri, credential=credential, **options)
 
 
-def graph_credential(settings: Settings) -> Any:
+def graph_credential(settings: Settings, identities: Identities | None = None) -> Any:
     """The credential for Microsoft Graph."""
     if settings.graph_static_token is not None:
         return StaticTokenCredential(settings.graph_static_token)
-    return _identity(settings.azure_client_id)
+    return (identities or Identities()).credential(settings.azure_client_id)
 
 
 _ASKED_AT = "asked_at"
@@ -121,9 +191,3 @@ def _transport(connection_string: str) -> dict[str, Any]:
             await super().open()
 
     return {"transport": EmulatorTransport()}
-
-
-def _identity(client_id: str | None) -> Any:
-    from azure.identity.aio import DefaultAzureCredential
-
-    return DefaultAzureCredential(managed_identity_client_id=client_id) if client_id else DefaultAzureCredential()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queue_names import queue_name
-from shared.storage.tables import StorageUnavailable
+from shared.storage.refusals import QUEUE_ROLE
+from shared.storage.tables import storage_failure
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
@@ -95,8 +96,7 @@ class Queues:
                 except ResourceExistsError:
                     continue
                 except AzureError as error:
-                    reason = f"creating the queue {name}{suffix} failed: {type(error).__name__}"
-                    raise StorageUnavailable(reason) from error
+                    raise storage_failure(f"creating the queue {name}{suffix}", error, role=QUEUE_ROLE) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -122,7 +122,7 @@ class Queues:
                 text, visibility_timeout=min(MAX_HIDDEN_S, round(hidden_s + 0.499)), time_to_live=-1
             )
         except AzureError as error:
-            raise StorageUnavailable(f"sending to the queue {queue} failed: {type(error).__name__}") from error
+            raise storage_failure(f"sending to the queue {queue}", error, role=QUEUE_ROLE) from error
         self._observer(write, Moment.AFTER)
 
     async def count(self, app: str, *, first: bool) -> int:
@@ -133,7 +133,7 @@ class Queues:
         try:
             properties: Any = await self._client(queue_name(app, first=first)).get_queue_properties()
         except AzureError as error:
-            raise StorageUnavailable(f"counting a queue of {app} failed: {type(error).__name__}") from error
+            raise storage_failure(f"counting a queue of {app}", error, role=QUEUE_ROLE) from error
         return int(properties.approximate_message_count or 0)
 
     def _client(self, name: str) -> QueueClient:

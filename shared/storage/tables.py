@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
+from shared.storage.refusals import TABLE_ROLE, explain_refusal
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient, TableServiceClient
@@ -43,6 +44,22 @@ class StorageConflict(Exception):
 
 class StorageUnavailable(Exception):
     """Storage did not answer, or not clearly: what was asked may or may not have happened."""
+
+
+class StorageRefused(StorageUnavailable):
+    """Storage does not let the app in: its identity, its role, or a network rule. The text says what to mend.
+
+    It ends without a restart: the service looks at roles with every request.
+    """
+
+
+def storage_failure(what: str, error: Exception, *, role: str = TABLE_ROLE) -> StorageUnavailable:
+    """What to raise for an exception of the SDKs: whether somebody has to mend something, or storage is just away."""
+    refusal = explain_refusal(error, role=role)
+    if refusal:
+        return StorageRefused(f"{what} failed: {refusal}")
+    status = getattr(error, "status_code", None)
+    return StorageUnavailable(f"{what} failed{f' with status {status}' if status else ''}: {type(error).__name__}")
 
 
 class OperationKind(StrEnum):
@@ -176,7 +193,7 @@ class Tables:
             for name in self.NAMES:
                 await self._service.create_table_if_not_exists(self._prefix + name)
         except AzureError as error:
-            raise StorageUnavailable(f"creating the tables failed: {type(error).__name__}") from error
+            raise storage_failure("creating the tables", error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -194,7 +211,7 @@ class Tables:
         except ResourceNotFoundError:
             return None
         except AzureError as error:
-            raise StorageUnavailable(f"reading a row of table {table} failed: {type(error).__name__}") from error
+            raise storage_failure(f"reading a row of table {table}", error) from error
         return _row(found)
 
     async def query(
@@ -226,7 +243,7 @@ class Tables:
                 self.calls[f"{table} query"] += 1
                 yield [_row(found) async for found in page]
         except AzureError as error:
-            raise StorageUnavailable(f"querying table {table} failed: {type(error).__name__}") from error
+            raise storage_failure(f"querying table {table}", error) from error
 
     async def query_page(
         self,
@@ -257,9 +274,9 @@ class Tables:
         except HttpResponseError as error:
             if error.status_code == 400 and resume:
                 raise ValueError("this is no place where a page ended") from error
-            raise StorageUnavailable(f"querying table {table} failed with status {error.status_code}") from error
+            raise storage_failure(f"querying table {table}", error) from error
         except AzureError as error:
-            raise StorageUnavailable(f"querying table {table} failed: {type(error).__name__}") from error
+            raise storage_failure(f"querying table {table}", error) from error
         token = pages.continuation_token
         return RowPage(rows, json.dumps([token["PartitionKey"], token["RowKey"]]) if token else "")
 
@@ -319,9 +336,9 @@ class Tables:
                 raise StorageConflict(f"a row of table {table} was changed by somebody else") from error
             if error.status_code == 400:
                 raise ValueError(f"table {table} refused a row: {getattr(error, 'error_code', '')}") from error
-            raise StorageUnavailable(f"writing table {table} failed with status {error.status_code}") from error
+            raise storage_failure(f"writing table {table}", error) from error
         except AzureError as error:
-            raise StorageUnavailable(f"writing table {table} failed: {type(error).__name__}") from error
+            raise storage_failure(f"writing table {table}", error) from error
 
     def _client(self, table: str) -> TableClient:
         if table not in self._clients:

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from shared.cli.__main__ import app
 from shared.cli.exit_codes import ExitCode
+from shared.provisioning.figures.cycles import Cycle, CycleBook
 from shared.storage.queues import Message
 from tests.provisioning.meddling import meddle
 from tests.simulation.azurite import Azurite
@@ -112,6 +114,10 @@ async def stage(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) ->
             await world.provision_all()
             tenant.disable(people[1])
             await world.provision_all()
+            # Commands go by the machine's clock: for them, too, the directory was read lately.
+            now = datetime.now(UTC)
+            lately = Cycle(began_at=now, ended_at=now, outcome="pulled")
+            await CycleBook(tables=world.services.tables, clock=clock).note(lately)
             settings = {
                 "AzureWebJobsStorage": azurite.connection_string,
                 "GRAPH_BASE_URL": world.graph.base_url,
@@ -461,9 +467,13 @@ def test_check_names_a_setting_that_only_quarantines(tmp_path: Path) -> None:
     path = written(tmp_path, ONE_APPLICATION)
 
     missing = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE)
+    reference = "@Microsoft.KeyVault(SecretUri=https://kv)"
+    unresolved = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE, ACME_TOKEN=reference)
     complete = run("check", PROVISIONING_CONFIG=path, AzureWebJobsStorage=STORAGE, ACME_TOKEN="t")
 
     assert (missing.exit_code, missing.stdout.startswith("ACME_TOKEN: ")) == (ExitCode.ATTENTION, True)
+    assert unresolved.exit_code == ExitCode.ATTENTION
+    assert "ACME_TOKEN: the Key Vault reference of this app setting did not resolve" in unresolved.stdout
     assert (complete.exit_code, "connected applications: acme" in complete.stdout) == (ExitCode.OK, True)
 
 

@@ -132,6 +132,19 @@ def test_missing_settings_are_named_for_enabled_applications_only(tmp_path):
     ]
 
 
+def test_a_setting_whose_key_vault_reference_did_not_resolve_is_missing_and_its_reference_is_not_told(tmp_path):
+    applications = load(tmp_path, DESIGN.replace("profile: fuze", "profile: fuze\n    enabled: false"))
+    resolved = {name: "x" for _, name in applications["purecloud"].setting_names + applications["acme"].setting_names}
+
+    missing = missing_settings(applications, {**resolved, "ACME_TOKEN": " @microsoft.keyvault(SecretUri=https://kv)"})
+
+    assert [(entry.application, entry.setting, entry.is_unresolved) for entry in missing] == [
+        ("acme", "ACME_TOKEN", True)
+    ]
+    assert str(missing[0]).startswith("ACME_TOKEN: the Key Vault reference of this app setting did not resolve")
+    assert "https://kv" not in str(missing[0])
+
+
 def test_defaults_are_merged_below_an_application_key_by_key(tmp_path):
     text = "version: 1\ndefaults:\n  deletion_guard: {max_count: 7, max_percent: 5}\n  scope: all\napplications:" + FUZE
 

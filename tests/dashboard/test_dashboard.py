@@ -185,6 +185,25 @@ async def test_applications_are_seen_at_a_glance_and_what_needs_a_person_first(p
     await expect(page.get_by_text("Counted at")).to_be_visible()
 
 
+async def test_what_is_wrong_around_an_application_is_said_with_what_to_do(page: Page, company: Company) -> None:
+    reports = await company.read("applications")
+    for report in reports:
+        report["problems"] = [{"code": "DirectoryRefused", "text": "Graph answered 403", "remedy": "Grant it."}]
+    reports[0]["problems"].append({"code": "SettingMissing", "text": HOSTILE, "remedy": "Add the setting."})
+    await page.route("**/api/applications", lambda route: route.fulfill(json=reports))
+    await open_page(page, company, "audit")
+    await open_page(page, company, "applications")
+
+    waiting = page.get_by_role("region", name="Waits for a person")
+    problems = page.get_by_role("list", name="Problems of acme").get_by_role("listitem")
+    await expect(waiting.get_by_role("link", name="The directory cannot be read")).to_have_count(1)
+    await expect(waiting.get_by_role("link", name="acme lacks a setting")).to_have_count(1)
+    await expect(problems).to_have_count(2)
+    await expect(problems.first).to_contain_text("Graph answered 403")
+    await expect(problems.last).to_contain_text(HOSTILE)
+    await expect(problems.last).to_contain_text("Add the setting.")
+
+
 async def test_links_can_be_shared_and_the_way_back_works(page: Page, company: Company) -> None:
     await page.get_by_role("link", name="acme could not provision 1 account").click()
     await expect(page.get_by_role("heading", level=1, name="Failures")).to_be_focused()

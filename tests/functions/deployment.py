@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import anyio
+import httpx
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient
 
@@ -30,6 +32,7 @@ USER_ROLE = "User"
 CLIENT_STATE = "the secret of this deployment"
 NEVER = "0 0 0 1 1 *"
 """A schedule that is due once a year."""
+KEY = "a-key-of-this-host"
 OPEN_GUARD = "deletion_guard: {max_count: 1000, max_percent: 100, min_population: 0}"
 
 
@@ -39,6 +42,7 @@ class Deployment:
 
     folder: Path
     storage: str
+    """Connection string; empty with an identity."""
     tenant: Tenant
     graph: GraphSimulator
     vendors: dict[str, VendorSimulator]
@@ -46,6 +50,8 @@ class Deployment:
     guards: dict[str, str] = field(default_factory=dict)
     """Application -> its deletion guard as YAML, where it is not open."""
     hosts: list[HostProcess] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Over the settings: who the app is and how it reaches storage, with an identity."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -67,6 +73,8 @@ class Deployment:
             "SWEEP_AFTER_SECONDS": "8",
             "ACME_TOKEN": self.vendors["acme"].token,
             "FUZE_TOKEN": self.vendors["fuze"].token,
+            "HOST_FUNCTION_KEY": KEY,
+            **self.environment,
         }
 
     def configure(self, more: str = "") -> None:
@@ -100,6 +108,12 @@ class Deployment:
         }
         return self.start(port=port, **{**notified, **settings})
 
+    async def ask(self, path: str, *, post: bool = False) -> Any:
+        """Answers with what the API of the last host says, a problem document included."""
+        headers = {"x-functions-key": KEY, "X-Actor": "jo"}
+        async with httpx.AsyncClient(base_url=self.hosts[-1].url, headers=headers, timeout=30) as client:
+            return (await client.request("POST" if post else "GET", f"/api{path}")).json()
+
     def kill(self, host: HostProcess) -> None:
         """Ends the host process the way the platform loses a machine."""
         os.kill(host.pid, signal.SIGKILL)
@@ -113,6 +127,12 @@ class Deployment:
         """Assigns a user to both applications."""
         for principal in self.principals.values():
             self.tenant.assign(principal, user_id, self.role(principal))
+
+    def assign_members(self) -> None:
+        """Assigns everybody to both applications, but guests, whose user names vendors see in another form."""
+        for user_id in self.tenant.user_ids():
+            if self.tenant.user(user_id)["userType"] == "Member":
+                self.assign(user_id)
 
     def unassign(self, user_id: str) -> None:
         """Takes the assignments to both applications away."""
@@ -206,11 +226,18 @@ async def eventually(
 
 @contextmanager
 def open_deployment(
-    folder: Path, *, users: int, vendors: dict[str, VendorSimulator] | None = None
+    folder: Path,
+    *,
+    users: int,
+    vendors: dict[str, VendorSimulator] | None = None,
+    storage: dict[str, str] | None = None,
 ) -> Iterator[Deployment]:
-    """Starts storage, tenant and vendors (acme and fuze); every host that was started is ended at the end."""
+    """Starts storage, tenant and vendors (acme and fuze); every host that was started is ended at the end.
+
+    `storage`: the environment of an app that has an identity, for which nothing is started here.
+    """
     with ExitStack() as stack:
-        azurite = stack.enter_context(Azurite.in_memory())
+        azurite = stack.enter_context(Azurite.in_memory()) if storage is None else None
         tenant = Tenant(7, users)
         graph = stack.enter_context(GraphSimulator(tenant, page_size=10))
         vendors = vendors or {"acme": AcmeSimulator(), "fuze": FuzeSimulator()}
@@ -219,7 +246,8 @@ def open_deployment(
         principals = {name: tenant.create_service_principal(f"Deployed {name}") for name in vendors}
         deployment = Deployment(
             folder=folder,
-            storage=azurite.connection_string,
+            storage=azurite.connection_string if azurite else "",
+            environment={**storage, "GRAPH_STATIC_TOKEN": ""} if storage else {},
             tenant=tenant,
             graph=graph,
             vendors=vendors,

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.simulation.certificate import Certificate
+
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLATION = ROOT / ".dev" / "azurite"
 
@@ -34,18 +36,19 @@ ATTEMPTS = 3
 # closed: clients that keep connections open must not hold that up. A second SIGTERM would end it unsaved.
 # A connection whose next request waits while Azurite is busy with another for seconds is not idle; it is kept a minute.
 _TIED_TO_OWNER = """
-const { Server } = require('http');
-const close = Server.prototype.close;
-Server.prototype.close = function (...given) {
-  const closing = close.apply(this, given);
-  this.closeAllConnections();
-  return closing;
-};
-const listen = Server.prototype.listen;
-Server.prototype.listen = function (...given) {
-  this.keepAliveTimeout = 60000;
-  return listen.apply(this, given);
-};
+for (const { Server } of [require('http'), require('https')]) {
+  const close = Server.prototype.close;
+  Server.prototype.close = function (...given) {
+    const closing = close.apply(this, given);
+    this.closeAllConnections();
+    return closing;
+  };
+  const listen = Server.prototype.listen;
+  Server.prototype.listen = function (...given) {
+    this.keepAliveTimeout = 60000;
+    return listen.apply(this, given);
+  };
+}
 process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
 process.stdin.resume();
 require(process.argv[1]);
@@ -99,6 +102,15 @@ def connection_string(ports: Ports) -> str:
     return f"{base}{endpoints};"
 
 
+def identity_settings(ports: Ports) -> dict[str, str]:
+    """Answers with the identity form of the storage settings for what listens on these ports with TLS."""
+    services = {"blob": ports.blob, "queue": ports.queue, "table": ports.table}
+    addresses = {name: f"https://127.0.0.1:{port}/{ACCOUNT}" for name, port in services.items()}
+    # Empty as well as absent: a connection string would win.
+    settings = {f"AzureWebJobsStorage__{name}ServiceUri": address for name, address in addresses.items()}
+    return {"AzureWebJobsStorage": "", **settings}
+
+
 class Azurite:
     """One running Azurite. A context manager; leaving it ends the process."""
 
@@ -124,6 +136,17 @@ class Azurite:
                 return cls(ports, *cls._started(ports, ["--inMemoryPersistence"]))
         ports = Ports.free()
         return cls(ports, *cls._started(ports, ["--inMemoryPersistence"]))
+
+    @classmethod
+    def with_identity(cls, certificate: Certificate) -> Self:
+        """Starts one in memory that speaks TLS and takes tokens: for `identity_settings`, as in Azure.
+
+        It checks what a token says (audience, issuer, times), not who signed it, and every identity may do everything:
+        `StorageRoles` stands in front where that matters. Raises: AzuriteNotStartedError.
+        """
+        ports = Ports.free()
+        tls = ["--cert", str(certificate.path), "--key", str(certificate.key_path), "--oauth", "basic"]
+        return cls(ports, *cls._started(ports, ["--inMemoryPersistence", *tls]))
 
     @classmethod
     def in_folder(cls, folder: Path, ports: Ports = WELL_KNOWN_PORTS) -> Self:

@@ -1,7 +1,7 @@
 // One application: how it stands, what can be done with it, what it holds and what failed.
 
 import { act, at, read } from "./api.js";
-import { drawProgress, drawReason, drawStates, readFigures, statusOf } from "./applications.js";
+import { drawProblems, drawProgress, drawReason, drawStates, readFigures, statusOf } from "./applications.js";
 import { throughput } from "./charts.js";
 import { driftPart } from "./drift.js";
 import { anything, badge, button, element, facts, link, moment, part, section, table, words } from "./elements.js";
@@ -58,6 +58,7 @@ function drawStanding(stage, report) {
   return [
     element("p", { class: "status" }, badge(statusOf(report), report.status)),
     drawReason(report),
+    drawProblems(report),
     drawProgress(report),
     drawStates(report),
     element("div", { class: "actions", role: "group", "aria-label": `Actions for ${report.name}` }, drawActions(stage, report)),

@@ -54,6 +54,20 @@ export function drawReason(report) {
   );
 }
 
+/** What is wrong around an application, and what to do about it. */
+export function drawProblems(report) {
+  const problems = report.problems ?? [];
+  if (!problems.length) return null;
+  return element(
+    "ul",
+    { class: "problems", "aria-label": `Problems of ${report.name}` },
+    problems.map(({ text, remedy }) =>
+      // A quarantine's own words stand above already.
+      element("li", {}, text === report.reason ? null : [words(text), element("br")], element("span", { class: "hint" }, words(remedy))),
+    ),
+  );
+}
+
 export async function showApplications(stage) {
   stage.title("Applications");
   const waiting = part(drawWaiting);
@@ -67,7 +81,7 @@ export async function showApplications(stage) {
     if (beats++ % CHARTS_EVERY === 0) {
       await Promise.all(reports.map(async ({ name }) => (figures[name] = await readFigures(name, 24, stage.signal))));
     }
-    waiting.show(reports.flatMap(waits));
+    waiting.show([...directory(reports), ...reports.flatMap(waits)]);
     cards.show(reports, figures);
     counted.textContent = countedAt(reports);
   });
@@ -76,13 +90,26 @@ export async function showApplications(stage) {
 /** The hours of an application, the present one last. */
 export const readFigures = async (name, hours, signal) => (await read(at("applications", name, "figures"), { hours }, signal)).hours;
 
-/** What waits for somebody at one application: `[{tone, name, parts, query, sentence}]`. */
+/** What is wrong with the directory is everybody's trouble, and said once. */
+function directory(reports) {
+  const report = reports.find(({ problems = [] }) => problems.some(isDirectory));
+  if (!report) return [];
+  return [{ tone: "bad", name: "The directory", parts: ["applications", report.name], sentence: "cannot be read: no changes arrive" }];
+}
+
+const isDirectory = ({ code }) => code.startsWith("Directory");
+const isSetting = ({ code }) => code.startsWith("Setting");
+
+/** What waits for somebody at one application: `[{tone, name, parts, query, about, sentence}]`. */
 function waits(report) {
   if (!report.enabled) return [];
   const { held, escrowed } = report.states;
   const found = [];
   if (report.status === "Quarantine") {
     found.push({ tone: "bad", name: report.name, parts: ["applications", report.name], sentence: "is in quarantine: nothing is pushed" });
+  }
+  if (report.problems?.some(isSetting)) {
+    found.push({ tone: "bad", name: report.name, parts: ["applications", report.name], about: "setting", sentence: "lacks a setting" });
   }
   if (held) {
     found.push({ tone: "warn", name: report.name, parts: ["held"], sentence: `holds ${count(held, "account")} back until you approve or reject` });
@@ -98,8 +125,8 @@ function drawWaiting(found) {
   return element(
     "ul",
     { class: "waiting" },
-    found.map(({ tone, name, parts, query, sentence }) =>
-      element("li", { class: tone }, element("a", { href: place(parts, query), key: `${name} ${parts[0]}` }, words(name), ` ${sentence}`)),
+    found.map(({ tone, name, parts, query, about = "", sentence }) =>
+      element("li", { class: tone }, element("a", { href: place(parts, query), key: `${name} ${parts[0]} ${about}` }, words(name), ` ${sentence}`)),
     ),
   );
 }
@@ -116,6 +143,7 @@ function drawCard(report, figures) {
     { class: "card", "aria-labelledby": id },
     element("h3", { id }, element("a", { href: place(["applications", report.name]), key: id }, words(report.name)), " ", badge(statusOf(report), report.status)),
     drawReason(report),
+    drawProblems(report),
     drawProgress(report),
     element("ul", { class: "counts" }, FIRST.map((state) => drawCount(report, state))),
     throughput(figures, { key: `${id} numbers`, numbers: false }),
