@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.composition import Services
+from shared.metrics import Metric, record
 from shared.storage.queue_names import function_name, queue_name
 from shared.storage.queues import Message, MessageRefused
 from shared.telemetry import Event, emit
@@ -29,5 +30,9 @@ def _register(functions: func.Blueprint, services: Services, app: str, *, first:
             # Sending it again changes nothing, and it names nobody whose row could say so.
             emit(Event.MESSAGE_REFUSED, queue=queue_name(app, first=first), reason=str(refused))
             return
+        services.send_telemetry()
+        if message.insertion_time is not None:
+            age_s = (services.clock.now() - message.insertion_time).total_seconds()
+            record(Metric.QUEUE_AGE, max(0.0, age_s), application=app)
         outcome = await services.reconciler.provision(wanted, first=first)
         await services.notifier.heed(wanted.app, outcome)
