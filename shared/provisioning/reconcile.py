@@ -502,11 +502,11 @@ class Reconciler:
 
 
 def _tell(span: tracing.Span, application: Application, outcome: Outcome) -> None:
-    """What a message came to, in its span and in the count of messages. Who came for nothing leaves no span."""
+    """What a message came to, in its span and in the count of messages. Where nothing was to do, no span is left."""
     span.set(result=outcome.kind, reason=outcome.reason, action=outcome.action)
     if outcome.kind in (OutcomeKind.LATER, OutcomeKind.ESCROWED, OutcomeKind.QUARANTINED):
         span.fail(outcome.reason)
-    elif outcome.kind in (OutcomeKind.PUT_BACK, OutcomeKind.ENDED):
+    elif outcome.action in ("", ProvisioningAction.SKIP) and outcome.kind is not OutcomeKind.STAGED:
         span.forget()
     metrics.record(
         metrics.Metric.ACCOUNT_ACTIONS, 1, application=application.name, action=outcome.action, result=outcome.kind
