@@ -118,8 +118,7 @@ def _measure_first_invocation() -> Table:
             )
             for kind, each in runs.items()
         ],
-        note="Median of 3 fresh processes each, taking turns; a look-up and a create at a vendor that answers each after "
-        "20 ms.",
+        note="Median of 3 fresh processes each; a look-up and a create at a vendor that answers each after 20 ms.",
     )
 
 
