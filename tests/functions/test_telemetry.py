@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.metrics import Metric
 from tests.functions.deployment import Deployment, eventually, open_deployment
 from tests.simulation.ingestion import IngestionEndpoint, taking_telemetry
 from tests.simulation.receiver import SECRET, receiving
 
+METRICS = {metric.value for metric in Metric} - {"account.escrows"}
 QUICKLY = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "400"}
 
 
@@ -41,7 +43,9 @@ async def test_one_persons_trace_goes_from_the_sync_to_the_vendors_answer_and_ho
 ) -> None:
     async with receiving() as receiver:
         path = deployment.folder / "provisioning.yaml"
-        path.write_text(path.read_text().replace("profile: fuze", "profile: fuze\n    notify: {webhook: HOOK_URL}"))
+        written = path.read_text().replace("profile: fuze", "profile: fuze\n    notify: {webhook: HOOK_URL}")
+        written = written.replace("profile: scim", "profile: scim\n    rate_limit: {requests_per_second: 20}")
+        path.write_text(written)
         deployment.vendors["fuze"].faults.add("error", status=401, times=None)
         joiner = somebody(deployment)
         deployment.assign(joiner["id"])
@@ -58,7 +62,7 @@ async def test_one_persons_trace_goes_from_the_sync_to_the_vendors_answer_and_ho
                 {each.dimensions["application"] for each in endpoint.spans("account.provision")} == {"acme", "fuze"}
                 and endpoint.spans("directory.pull")
                 and any(each.data["metrics"][0]["value"] for each in endpoint.metrics("application.quarantine"))
-                and endpoint.metrics("account.latency")
+                and {each.name for each in endpoint.envelopes if each.kind == "MetricData"} == METRICS
             )
         )
 
@@ -81,6 +85,11 @@ async def test_one_persons_trace_goes_from_the_sync_to_the_vendors_answer_and_ho
 
     failed = [each for each in endpoint.spans("account.provision") if each.dimensions["application"] == "fuze"]
     assert [each.dimensions["result"] for each in failed if not each.data["success"]][:1] == ["quarantined"]
+    slots = [each for each in endpoint.metrics("limiter.slots") if each.dimensions["result"] == "entered"]
+    assert sum(each.data["metrics"][0]["value"] for each in slots if each.dimensions["application"] == "acme") == 2
+    [latency] = endpoint.metrics("account.latency")
+    assert latency.dimensions == {"application": "acme", "action": "create"}
+    assert latency.data["metrics"][0]["value"] == pytest.approx(event["latency_s"], abs=0.001)
     assert {each.kind for each in endpoint.envelopes} == {"RemoteDependencyData", "MetricData"}
 
     values = [str(joiner[name]) for name in ("userPrincipalName", "displayName", "mail", "surname") if joiner.get(name)]
@@ -89,6 +98,35 @@ async def test_one_persons_trace_goes_from_the_sync_to_the_vendors_answer_and_ho
     forbidden = [*values, *(value.partition("@")[0] for value in values), *secrets, *addresses]
     text = endpoint.text.replace(f'"iKey": "{endpoint.envelopes[0].raw["iKey"]}"', "").casefold()
     assert [value for value in forbidden if value.casefold() in text] == []
+
+
+async def test_with_no_trace_sampled_the_failures_arrive_and_nothing_that_went_well(
+    deployment: Deployment, endpoint: IngestionEndpoint
+) -> None:
+    deployment.vendors["fuze"].faults.add("error", status=400, method="POST", times=None)
+    deployment.assign(somebody(deployment)["id"])
+    deployment.start(
+        APPLICATIONINSIGHTS_CONNECTION_STRING=endpoint.connection_string, TRACE_SAMPLE_PERCENT="0", **QUICKLY
+    )
+
+    provisioned = await eventually(lambda: events_of(deployment, "account.provisioned"))
+    arrived = await eventually(
+        lambda: (
+            endpoint.metrics("account.escrows")
+            and endpoint.metrics("account.latency")
+            and endpoint.spans("account.provision")
+        )
+    )
+
+    assert provisioned
+    assert arrived, endpoint.text
+    [escrowed] = endpoint.spans("account.provision")
+    [refused] = endpoint.spans("scim.request")
+    assert (escrowed.dimensions["application"], escrowed.dimensions["result"]) == ("fuze", "escrowed")
+    assert (refused.dimensions["method"], refused.dimensions["status"]) == ("POST", "400")
+    assert refused.parent_id == escrowed.data["id"]
+    assert {each.sample_rate for each in (escrowed, refused)} == {100}
+    assert endpoint.spans("directory.pull") == []
 
 
 async def test_without_a_connection_string_the_app_provisions_and_says_nothing(deployment: Deployment) -> None:

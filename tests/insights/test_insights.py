@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from azure.identity import ManagedIdentityCredential
+from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,6 +202,15 @@ def test_an_endpoint_that_refuses_costs_nothing_but_the_telemetry(endpoint, tmp_
 def test_what_is_no_connection_string_is_refused():
     with pytest.raises(ValueError, match="Invalid"):
         Insights("InstrumentationKey=nonsense", sample_percent=100, environment={})
+
+
+def test_the_exporter_signs_in_as_the_identity_that_the_hosts_setting_names(endpoint, monkeypatch):
+    # The exporter reads the setting by itself. Its sign-in needs https, which the endpoint here has not.
+    with sending(endpoint):
+        monkeypatch.setenv("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "ClientId=some-client;Authorization=AAD")
+        exporter = AzureMonitorTraceExporter(connection_string=endpoint.connection_string, disable_offline_storage=True)
+
+    assert isinstance(exporter._credential, ManagedIdentityCredential)
 
 
 def test_nothing_is_asked_of_or_told_to_an_address_that_nobody_configured(endpoint, watch_connections):
