@@ -12,6 +12,7 @@ def blueprint(services: Services) -> func.Blueprint:
     @functions.function_name("housekeeping")
     @functions.timer_trigger(arg_name="timer", schedule=services.settings.housekeeping_schedule, use_monitor=False)
     async def housekeeping(timer: func.TimerRequest) -> None:
+        services.send_telemetry()
         await services.ensure_storage()
         await services.housekeeper.keep_house()
 

@@ -15,6 +15,7 @@ def blueprint(services: Services) -> func.Blueprint:
     def api() -> func.AsgiMiddleware:
         from shared.api.application import build_api
 
+        services.send_telemetry()
         return func.AsgiMiddleware(build_api(services))
 
     @functions.function_name("observe")

@@ -12,6 +12,7 @@ def blueprint(services: Services) -> func.Blueprint:
     @functions.function_name("sync_directory")
     @functions.timer_trigger(arg_name="timer", schedule=services.settings.sync_schedule, use_monitor=False)
     async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
+        services.send_telemetry()
         await services.ensure_storage()
         await services.directory_sync.sync(trace=context.trace_context.trace_parent or "")
 

@@ -54,6 +54,9 @@ type appSettings = {
 
   @description('Optional. Seconds after which a queued row is queued again.')
   SWEEP_AFTER_SECONDS: string?
+
+  @description('Optional. Percent of traces that are kept; events, metrics and failures always are.')
+  TRACE_SAMPLE_PERCENT: string?
 }
 
 @export()

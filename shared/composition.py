@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.config.applications import Application, Applications
     from shared.directory.graph import Graph
     from shared.directory.mirror import Mirror
+    from shared.insights import Insights
     from shared.operations.application_report import ApplicationReports
     from shared.operations.people import People
     from shared.operations.previewing.previewer import Previewer
@@ -92,6 +93,8 @@ class Services:
         self._observer = observer
         self._table_prefix = table_prefix
         self._prepared = False
+        self._sends_telemetry = False
+        self._insights: Insights | None = None
 
     @cached_property
     def applications(self) -> Applications:
@@ -104,6 +107,28 @@ class Services:
             await self.prepare_storage()
             self._prepared = True
 
+    def send_telemetry(self) -> None:
+        """Record spans and metrics and send them to Application Insights, where the settings name one.
+
+        For function apps; every invocation calls it, and the first one pays for it.
+        """
+        if self._sends_telemetry:
+            return
+        self._sends_telemetry = True
+        if self.settings.insights_connection is None:
+            return
+        from shared.insights import Insights
+
+        try:
+            self._insights = Insights(
+                self.settings.insights_connection,
+                sample_percent=self.settings.trace_sample_percent,
+                environment=self.settings.environment,
+            )
+        except ValueError:
+            # Without a trace people are provisioned all the same.
+            telemetry.logger.warning("APPLICATIONINSIGHTS_CONNECTION_STRING is no connection string; no spans are sent")
+
     async def prepare_storage(self) -> None:
         """Create tables and queues that are missing. Idempotent; in Azure they exist already."""
         await self.tables.create_missing()
@@ -111,6 +136,8 @@ class Services:
 
     async def close(self) -> None:
         """Close every connection. For commands and tests; a function app is ended by its host."""
+        if self._insights is not None:
+            self._insights.close()
         if "connections" in self.__dict__:
             await self.connections.aclose()
         if "webhooks" in self.__dict__:

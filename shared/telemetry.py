@@ -11,6 +11,8 @@ import logging
 from enum import StrEnum
 from typing import Any
 
+from shared import tracing
+
 logger = logging.getLogger("provisioner")
 
 
@@ -97,7 +99,17 @@ _WARNINGS = frozenset(
 _DEBUG = frozenset({Event.ACCOUNT_SKIPPED})
 """Decided to do nothing."""
 
-_CHATTY = ("azure.core", "azure.identity", "azure.data", "azure.storage", "httpx", "httpcore", "msal")
+_CHATTY = (
+    "azure.core",
+    "azure.identity",
+    "azure.data",
+    "azure.storage",
+    "azure.monitor",
+    "opentelemetry",
+    "httpx",
+    "httpcore",
+    "msal",
+)
 """Libraries that log every request they make, with its URL: the URL of a look-up holds a person's user name."""
 
 
@@ -108,7 +120,12 @@ def quiet_libraries() -> None:
 
 
 def emit(event: Event, **fields: Any) -> None:
-    """Write one structured event. `fields` hold ids, counts, codes and times, never attribute values or secrets."""
+    """Write one structured event. `fields` hold ids, counts, codes and times, never attribute values or secrets.
+
+    Within a span the event carries its `trace`: the operation_Id of the spans. Its own is that of the function's run.
+    """
+    if trace := tracing.current_trace_id():
+        fields["trace"] = trace
     logger.log(_level(event), "%s %s", event.value, json.dumps(fields, default=str, separators=(",", ":")))
 
 

@@ -102,6 +102,19 @@ var rules = [
     frequency: 'PT1H'
   }
   {
+    name: 'changes-late'
+    title: 'Changes reach a vendor late'
+    description: 'On average more than five minutes pass from queueing an account to the vendor\'s answer. The workbook shows where: queue, rate limit, or a vendor that is down.'
+    severity: 2
+    query: loadTextContent('../queries/changes-late.kql')
+    measure: 'latency_s'
+    dimensions: ['application']
+    operator: 'GreaterThan'
+    threshold: 300
+    window: 'PT15M'
+    frequency: 'PT15M'
+  }
+  {
     name: 'setting-missing'
     title: 'A secret is missing'
     description: 'An enabled application names a setting that is absent. Without a credential it is quarantined, without one of notify nobody is told; other applications are not touched.'

@@ -108,6 +108,11 @@ class Settings:
     """`SWEEP_AFTER_SECONDS`: a row queued longer ago than this is queued again. Default 900: longer than the
     platform needs to deliver. 1 to 86,400."""
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    insights_connection: str | None = field(default=None, repr=False)
+    """`APPLICATIONINSIGHTS_CONNECTION_STRING`: where spans and metrics go. None: nowhere."""
+    trace_sample_percent: float = 100
+    """`TRACE_SAMPLE_PERCENT` of traces that are kept. Default 100. Events, metrics and failed spans are always kept.
+    0 to 100."""
     provisioning_config: Path = Path(_CONFIGURATION)
     """`PROVISIONING_CONFIG`: the tenant's file. Default: at the root of the app."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -136,6 +141,8 @@ class Settings:
             grace_margin_s=reader.seconds("GRACE_MARGIN_SECONDS", 60, low=0, high=3600),
             sweep_after_s=reader.seconds("SWEEP_AFTER_SECONDS", 900, low=1, high=86_400),
             notifications=_read_notifications(reader),
+            insights_connection=reader.text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
+            trace_sample_percent=reader.number("TRACE_SAMPLE_PERCENT", 100, low=0, high=100, unit="percent"),
             provisioning_config=Path(reader.text("PROVISIONING_CONFIG") or _CONFIGURATION),
             environment=MappingProxyType(dict(environment)),
         )
@@ -175,6 +182,9 @@ class _Reader:
         return self.environment.get(name, "").strip() or None
 
     def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
+        return self.number(name, default, low=low, high=high, unit="seconds")
+
+    def number(self, name: str, default: float, *, low: float, high: float, unit: str) -> float:
         written = self.text(name)
         if written is None:
             return default
@@ -184,7 +194,7 @@ class _Reader:
             value = math.nan
         if not low <= value <= high:
             problem = "not a number" if math.isnan(value) else "out of bounds"
-            self.problems.append(f"{name}: {problem}; expected seconds from {low:g} to {high:g}")
+            self.problems.append(f"{name}: {problem}; expected {unit} from {low:g} to {high:g}")
             return default
         return value
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.clock import Clock
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, failure_columns
 from shared.provisioning.accounts import FROM_START, Account, AccountState, ResourceKind, write_columns
@@ -399,6 +399,7 @@ class Failures:
             attempts=failures,
             next_attempt_at=next_at,
         )
+        metrics.record(metrics.Metric.ACCOUNT_ESCROWS, 1, application=before.application, result=code)
         return Outcome(kind=OutcomeKind.ESCROWED, reason=code)
 
     async def _obey_retry_after(self, attempt: Attempt, answer: Answer) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared import metrics
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.provisioning.account_lists import list_accounts
@@ -86,9 +87,11 @@ class Housekeeper:
     async def _probe(self, application: Application) -> None:
         """Try one real pending account of a quarantined application, a leaver if there is one (protocol step 36)."""
         state = await self.states.read_fresh(application.name)
+        is_quarantined = state.status is ApplicationStatus.QUARANTINE
+        metrics.record(metrics.Metric.APPLICATION_QUARANTINE, int(is_quarantined), application=application.name)
         due = state.next_probe_at is not None and self.clock.now() >= state.next_probe_at
         due = due or self._has_new_settings(state)
-        if state.status is not ApplicationStatus.QUARANTINE or not due or state.reason == UNREADABLE:
+        if not is_quarantined or not due or state.reason == UNREADABLE:
             return
         if await self._is_well(application, state):
             await self.states.lift_quarantine(application.name)

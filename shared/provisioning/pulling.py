@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from shared import telemetry
+from shared import metrics, telemetry, tracing
 from shared.clock import Clock, write_instant
 from shared.config.applications import Application, Applications
 from shared.config.provisioning_file import ScopeMode
@@ -139,8 +139,21 @@ class Puller:
     async def pull(self, *, trace: str = "", within_s: float = RUN_BUDGET_S) -> PullReport:
         """Read what changed and raise the accounts it touches. Safe to call at any time, from anywhere.
 
-        `within_s`: the run ends at the first page boundary after this.
+        `within_s`: the run ends at the first page boundary after this. `trace`: a W3C traceparent to go on with.
         """
+        with tracing.span(tracing.SpanName.DIRECTORY_PULL, parent=trace) as span:
+            report = await self._pull(trace=span.traceparent or trace, within_s=within_s)
+            span.set(outcome=report.outcome, epoch=report.epoch, pages=report.pages, changes=report.changes)
+            if report.error:
+                span.fail(report.outcome)
+            elif not report.epoch:
+                # Nothing new, or somebody else is at it: most runs.
+                span.forget()
+        if report.changes:
+            metrics.record(metrics.Metric.DIRECTORY_CHANGES, report.changes, result=report.outcome)
+        return report
+
+    async def _pull(self, *, trace: str, within_s: float) -> PullReport:
         started = self.clock.monotonic()
         checkpoint = await self.checkpoints.read()
         if self._must_wait(checkpoint):

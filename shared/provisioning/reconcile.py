@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from shared import telemetry
+from shared import metrics, telemetry, tracing
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
@@ -100,10 +100,19 @@ class Reconciler:
         if application is None or not application.enabled:
             telemetry.emit(telemetry.Event.MESSAGE_REFUSED, reason="unknown application", application=message.app[:64])
             return Outcome(kind=OutcomeKind.ENDED, reason="unknown_application")
-        refusal = await self._admit(application, probing=probing)
-        outcome = refusal or await self._in_turn(application, message, first=first, asked=asked)
-        if outcome.kind is OutcomeKind.PUT_BACK and not asked:
-            await self._put_back(message, outcome, first=first)
+        with tracing.span(
+            tracing.SpanName.ACCOUNT_PROVISION,
+            parent=message.trace,
+            application=application.name,
+            kind=message.kind,
+            source_id=message.id,
+            attempt=message.attempt,
+        ) as span:
+            refusal = await self._admit(application, probing=probing)
+            outcome = refusal or await self._in_turn(application, message, first=first, asked=asked)
+            if outcome.kind is OutcomeKind.PUT_BACK and not asked:
+                await self._put_back(message, outcome, first=first)
+            _tell(span, application, outcome)
         return outcome
 
     async def test_connection(self, application: Application) -> Answer:
@@ -490,6 +499,18 @@ class Reconciler:
     def _spread(self, wait_s: float) -> float:
         """A wait with jitter, so that messages put back together do not come back together."""
         return wait_s + self.jitter() * max(4.0, wait_s)
+
+
+def _tell(span: tracing.Span, application: Application, outcome: Outcome) -> None:
+    """What a message came to, in its span and in the count of messages. Where nothing was to do, no span is left."""
+    span.set(result=outcome.kind, reason=outcome.reason, action=outcome.action)
+    if outcome.kind in (OutcomeKind.LATER, OutcomeKind.ESCROWED, OutcomeKind.QUARANTINED):
+        span.fail(outcome.reason)
+    elif outcome.action in ("", ProvisioningAction.SKIP) and outcome.kind is not OutcomeKind.STAGED:
+        span.forget()
+    metrics.record(
+        metrics.Metric.ACCOUNT_ACTIONS, 1, application=application.name, action=outcome.action, result=outcome.kind
+    )
 
 
 def _describe_crash(error: Exception) -> str:

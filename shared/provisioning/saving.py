@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.clock import Clock
 from shared.provisioning.account_rows import NOTHING_FAILED, AccountRows, IndexTaken
 from shared.provisioning.accounts import (
@@ -154,6 +154,7 @@ class Saves:
             action=plan.action,
             reason=plan.reason,
             duration_ms=self._elapsed_ms(attempt),
+            latency_s=self._tell_latency(attempt, plan),
             target_id=target_id,
         )
         await self.references.forget_notes(attempt.before, self._references_after(attempt))
@@ -255,6 +256,17 @@ class Saves:
             "source_id": attempt.account.source_id,
             "attempt": attempt.number,
         }
+
+    def _tell_latency(self, attempt: Attempt, plan: Plan) -> float | None:
+        """Seconds since the account was queued, for which it was raised; None when nobody queued it."""
+        queued_at = attempt.before.queued_at
+        if queued_at is None:
+            return None
+        latency_s = max(0.0, (self.clock.now() - queued_at).total_seconds())
+        metrics.record(
+            metrics.Metric.ACCOUNT_LATENCY, latency_s, application=attempt.application.name, action=plan.action
+        )
+        return round(latency_s, 3)
 
     def _elapsed_ms(self, attempt: Attempt) -> int:
         return round((self.clock.monotonic() - attempt.started) * 1000)

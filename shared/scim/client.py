@@ -71,6 +71,7 @@ class ScimClient:
         self._addresses = Addresses(application)
         self._sender = Sender(
             self._protocol,
+            application=application.name,
             credentials=credentials,
             http=http,
             gate=gate,
@@ -115,7 +116,7 @@ class ScimClient:
             if position is None:
                 break
             url = self._addresses.page(resource_type, position, filter_text=text, count=None)
-            answer = await self._get(url, asked=str(value), priority=priority)
+            answer = await self._get(resource_type, url, asked=str(value), priority=priority)
             if not answer.ok:
                 return Lookup(answer=answer)
             if not is_list_response(answer.resource):
@@ -147,7 +148,9 @@ class ScimClient:
         url = self._addresses.resource(resource_type, resource_id, to_read=True, with_members=with_members)
         if url is None:
             return _unusable_id()
-        response = await self._sender.send(Call(method="GET", url=url, names_resource=True), priority=priority)
+        response = await self._sender.send(
+            Call(method="GET", url=url, names_resource=True, resource_type=resource_type), priority=priority
+        )
         answer = response.answer
         if answer.kind is AnswerKind.NOT_FOUND and not _is_by_scim(response):
             collection = await self._probe(resource_type, priority=after_a_slot(priority))
@@ -164,7 +167,9 @@ class ScimClient:
         priority: Turn = RequestPriority.NORMAL,
     ) -> Answer:
         """Creates a resource. Ok with `id` None: it exists, and must be looked up."""
-        call = Call(method="POST", url=self._addresses.collection(resource_type), body=body)
+        call = Call(
+            method="POST", url=self._addresses.collection(resource_type), body=body, resource_type=resource_type
+        )
         answer = (await self._sender.send(call, priority=priority)).answer
         if self._protocol.created_without_id == "lookup":
             return replace(answer, id=id_of(answer.resource))
@@ -236,7 +241,7 @@ class ScimClient:
         position = position or ListPosition()
         filter_text = self._protocol.inactive_filter if position.inactive else None
         url = self._addresses.page(resource_type, position, filter_text=filter_text, count=count)
-        answer = await self._get(url, priority=priority)
+        answer = await self._get(resource_type, url, priority=priority)
         if answer.ok and not is_list_response(answer.resource):
             answer = _incompatible(answer, "the list was not answered with a list")
         if not answer.ok:
@@ -272,7 +277,7 @@ class ScimClient:
         quoted = self._protocol.quoted_filter_values
         text = None if by_filter is None else equality_filter(by_filter, self._new_id(), quoted=quoted)
         url = self._addresses.page(resource_type, ListPosition(), filter_text=text, count=1)
-        answer = await self._get(url, priority=priority)
+        answer = await self._get(resource_type, url, priority=priority)
         if answer.ok and not is_list_response(answer.resource):
             return _incompatible(answer, "the address answers, but not with a SCIM list; check base_url")
         if answer.ok and by_filter is not None and rows_of(answer.resource):
@@ -283,13 +288,18 @@ class ScimClient:
         url = self._addresses.resource(resource_type, resource_id)
         if url is None:
             return Response(answer=_unusable_id())
-        response = await self._sender.send(replace(call, url=url, names_resource=True), priority=priority)
+        response = await self._sender.send(
+            replace(call, url=url, names_resource=True, resource_type=resource_type), priority=priority
+        )
         if not response.answer.ok:
             return response
         return replace(response, answer=replace(response.answer, id=resource_id))
 
-    async def _get(self, url: str, *, asked: str = "", priority: RequestPriority) -> Answer:
-        return (await self._sender.send(Call(method="GET", url=url, asked=asked), priority=priority)).answer
+    async def _get(
+        self, resource_type: ResourceType, url: str, *, asked: str = "", priority: RequestPriority
+    ) -> Answer:
+        call = Call(method="GET", url=url, asked=asked, resource_type=resource_type)
+        return (await self._sender.send(call, priority=priority)).answer
 
 
 def _next_of_lookup(

@@ -19,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from shared import metrics
 from shared.clock import Clock, read_instant, write_instant
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.service_clock import ServiceClock
@@ -150,13 +151,20 @@ class Limiter:
         if rate is None:
             return None
         ahead_s = FIRST_AHEAD_S if first else BEGUN_AHEAD_S if begun else NORMAL_AHEAD_S
+        metrics.record(metrics.Metric.LIMITER_RATE, rate, application=app)
         wish = _Wish(spacing=spacing_of(rate), ahead_s=ahead_s, lead=timedelta(seconds=lead_s))
         local.waiting[ahead_s] += 1
         try:
-            return await self._wait_for(app, local, wish)
+            slot = await self._wait_for(app, local, wish)
+        except RateLimited:
+            metrics.record(metrics.Metric.LIMITER_SLOTS, 1, application=app, result="refused")
+            raise
         finally:
             local.waiting[ahead_s] -= 1
             self.turns.end(app)
+        wait_s = max(0.0, (slot - now).total_seconds())
+        metrics.record(metrics.Metric.LIMITER_WAIT, wait_s, application=app)
+        return slot
 
     async def enter(self, app: str, slot: datetime | None) -> bool:
         """Wait until the slot begins; whether the request may be sent now. False: the slot is over, or void."""
@@ -170,6 +178,7 @@ class Limiter:
         is_void = self._is_lost() or self._local.setdefault(app, _Local()).is_void(slot)
         verdict = "void" if is_void else "late" if -wait > LATENESS_S else "entered"
         self.slots[verdict] += 1
+        metrics.record(metrics.Metric.LIMITER_SLOTS, 1, application=app, result=verdict)
         return verdict == "entered"
 
     def give_back(self, app: str, slot: datetime | None) -> None:

@@ -17,6 +17,7 @@ NAMES = (
     "rules",
     "reading",
     "consumer",
+    "telemetry",
     "incremental",
     "initial_round",
     "group_members",

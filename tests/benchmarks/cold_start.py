@@ -22,6 +22,7 @@ from tests.benchmarks.tables import Table, number
 from tests.benchmarks.tenants import APPLICATION, NO_PRINCIPAL, environment, write_configuration
 from tests.benchmarks.vendor import serve_vendor
 from tests.simulation.azurite import ROOT, Azurite
+from tests.simulation.ingestion import taking_telemetry
 
 RUNS = 7
 BASELINE = "azure.functions, pydantic, yaml"
@@ -96,25 +97,32 @@ def _import_apart(modules: str, settings: dict[str, str]) -> Any:
 
 
 def _measure_first_invocation() -> Table:
-    runs: list[Any] = []
-    with Azurite.in_memory() as azurite, serve_apart(serve_vendor) as vendor:
-        for at in range(3):
-            runs.append(run_apart(run_first_invocation, azurite.connection_string, vendor, at))
+    runs: dict[str, list[Any]] = {"": [], ", with Application Insights": []}
+    with (
+        Azurite.in_memory() as azurite,
+        serve_apart(serve_vendor) as vendor,
+        taking_telemetry() as endpoint,
+    ):
+        for at in range(6):
+            kind = list(runs)[at % 2]
+            insights = endpoint.connection_string if kind else ""
+            runs[kind].append(run_apart(run_first_invocation, azurite.connection_string, vendor, at, insights))
     return Table(
         title="First invocations on the local host",
         columns=("", "first ms", "second ms"),
         rows=[
             (
-                f"provision-{APPLICATION}, one account created",
-                number(statistics.median(run[0] for run in runs)),
-                number(statistics.median(run[1] for run in runs)),
+                f"provision-{APPLICATION}, one account created{kind}",
+                number(statistics.median(run[0] for run in each)),
+                number(statistics.median(run[1] for run in each)),
             )
+            for kind, each in runs.items()
         ],
-        note="Median of 3 fresh processes; a look-up and a create at a vendor that answers each after 20 ms.",
+        note="Median of 3 fresh processes each; a look-up and a create at a vendor that answers each after 20 ms.",
     )
 
 
-def run_first_invocation(storage: str, vendor: str, turn: int) -> list[float]:
+def run_first_invocation(storage: str, vendor: str, turn: int, insights: str) -> list[float]:
     """Milliseconds of the first two invocations of a provisioning function; runs in a process of its own."""
     import asyncio
 
@@ -122,7 +130,7 @@ def run_first_invocation(storage: str, vendor: str, turn: int) -> list[float]:
         path = write_configuration(Path(folder), principal_id=NO_PRINCIPAL, scope="all", vendor_url=vendor)
         settings = environment(path, storage=storage, graph_url="http://127.0.0.1:9/v1.0")
         people = _raise_in_advance(settings, turn)
-        os.environ.update(settings)
+        os.environ.update(settings | {"APPLICATIONINSIGHTS_CONNECTION_STRING": insights})
         return asyncio.run(_run_first_invocation(settings, people))
 
 

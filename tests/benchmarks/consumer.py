@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from shared.composition import Services
@@ -65,7 +66,7 @@ def measure(users: int | None) -> list[Table]:
     """Answers with the table of this benchmark."""
     count = users or ACCOUNTS_COUNT
     with Azurite.in_memory() as azurite, serve_apart(serve_vendor) as vendor, tempfile.TemporaryDirectory() as folder:
-        seen = asyncio.run(_run_phases(Path(folder), azurite.connection_string, vendor, count))
+        seen = asyncio.run(run_phases(Path(folder), azurite.connection_string, vendor, count))
     with serve_apart(serve_vendor) as vendor:
         bare = run_apart(run_bare, vendor, count)
     rows = [_row(phase.name, count, seen[phase.name], bare.get(phase.name)) for phase in PHASES]
@@ -103,7 +104,10 @@ def _row(name: str, count: int, seen: Mapping[str, Any], bare: Mapping[str, Any]
     )
 
 
-async def _run_phases(folder: Path, storage: str, vendor: str, count: int) -> dict[str, dict[str, Any]]:
+async def run_phases(
+    folder: Path, storage: str, vendor: str, count: int, settings: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, dict[str, Any]]:
+    """Answers with what a worker used in each phase; `settings` are further ones of the worker."""
     services = new_services(folder, storage=storage, graph=_NO_GRAPH, vendor_url=vendor)
     await services.prepare_storage()
     await services.states.publish_configuration(services.applications[APPLICATION])
@@ -114,7 +118,10 @@ async def _run_phases(folder: Path, storage: str, vendor: str, count: int) -> di
         "tests.benchmarks.worker",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env=environment(folder / "provisioning.yaml", storage=storage, graph_url=_NO_GRAPH.split(maxsplit=1)[0]),
+        env={
+            **environment(folder / "provisioning.yaml", storage=storage, graph_url=_NO_GRAPH.split(maxsplit=1)[0]),
+            **settings,
+        },
     )
     results = {}
     for at, phase in enumerate(PHASES, 1):

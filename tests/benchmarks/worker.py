@@ -44,7 +44,8 @@ async def main() -> None:
 
 
 async def warm_up(services: Services) -> None:
-    """Builds everything and connects to storage, as in a process that is at work already."""
+    """Builds everything, telemetry included, and connects to storage, as in a process that is at work already."""
+    services.send_telemetry()
     assert services.reconciler
     for application in services.applications.enabled:
         services.client_of(application)

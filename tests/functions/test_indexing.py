@@ -192,7 +192,18 @@ def test_reading_and_acting_have_a_key_each_and_the_page_without_data_needs_none
 
 
 @pytest.mark.parametrize(
-    "package", ["fastapi", "msgraph", "azure.identity", "azure.storage", "azure.data", "httpx", "aiohttp"]
+    "package",
+    [
+        "fastapi",
+        "opentelemetry",
+        "azure.monitor",
+        "msgraph",
+        "azure.identity",
+        "azure.storage",
+        "azure.data",
+        "httpx",
+        "aiohttp",
+    ],
 )
 def test_indexing_does_not_load(found, package):
     assert [name for name in found["modules"] if name == package or name.startswith(f"{package}.")] == []

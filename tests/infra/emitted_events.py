@@ -1,14 +1,20 @@
-"""Which events the product writes, with which fields, and which words it uses: read from its source, not run."""
+"""Which events, spans and metrics the product writes, with which fields, and which words it uses: read, not run."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from shared.metrics import Metric
 from shared.telemetry import Event
+from shared.tracing import SpanName
 from tests.infra.templates import ROOT
+
+OF_EVERY_EVENT = "trace"
+"""The field that every event has within a span."""
 
 
 class NotUnderstood(Exception):
@@ -21,10 +27,45 @@ def emitted_fields() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for path in _sources():
         module = ast.parse(path.read_text())
-        for call in _emit_calls(module):
+        for call in _calls(module, "emit"):
             for event in _events_of(call.args[0], module, path):
                 found.setdefault(event, set()).update(_fields_of(call, module, path))
     return {event: frozenset(fields) for event, fields in found.items()}
+
+
+@cache
+def recorded_metrics() -> dict[str, frozenset[str]]:
+    """The attributes of every metric that is recorded anywhere, by the metric's name."""
+    found: dict[str, set[str]] = {}
+    for path in _sources():
+        for call in _calls(ast.parse(path.read_text()), "record"):
+            if call.args and (name := _member(call.args[0], Metric)) is not None:
+                found.setdefault(name, set()).update(keyword.arg or "" for keyword in call.keywords)
+    return {name: frozenset(attributes) for name, attributes in found.items()}
+
+
+@cache
+def recorded_spans() -> dict[str, frozenset[str]]:
+    """The attributes of every span, by its name: given at its beginning, or set on a `span` in the same file."""
+    found: dict[str, set[str]] = {}
+    for path in _sources():
+        module = ast.parse(path.read_text())
+        later = [call for call in _calls(module, "set") if _is_of_span(call)]
+        for call in _calls(module, "span"):
+            if call.args and (name := _member(call.args[0], SpanName)) is not None:
+                given = {keyword.arg or "" for each in (call, *later) for keyword in each.keywords}
+                found.setdefault(name, {"failure"}).update(given - {"parent", "target"})
+    return {name: frozenset(attributes) for name, attributes in found.items()}
+
+
+def _is_of_span(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "span"
+
+
+def _member(node: ast.expr, kind: type[StrEnum]) -> str | None:
+    """The value of `Metric.X`, or of `metrics.Metric.X`."""
+    is_member = isinstance(node, ast.Attribute) and node.attr in kind.__members__
+    return kind[node.attr].value if is_member and isinstance(node, ast.Attribute) else None
 
 
 @cache
@@ -42,12 +83,12 @@ def _sources() -> Iterator[Path]:
     yield from sorted([*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
 
 
-def _emit_calls(module: ast.Module) -> Iterator[ast.Call]:
+def _calls(module: ast.Module, called: str) -> Iterator[ast.Call]:
+    """Calls of functions and methods of a name."""
     for node in ast.walk(module):
         if isinstance(node, ast.Call):
-            called = node.func
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name == "emit":
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name == called:
                 yield node
 
 

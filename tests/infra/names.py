@@ -58,7 +58,6 @@ NOT_ON_FLEX = frozenset(
 _PLATFORM = frozenset(
     [
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
-        "APPLICATIONINSIGHTS_CONNECTION_STRING",
         "AzureWebJobsStorage__credential",
     ]
 )

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.infra.emitted_events import emitted_fields, written_words
+from tests.infra.emitted_events import (
+    OF_EVERY_EVENT,
+    emitted_fields,
+    recorded_metrics,
+    recorded_spans,
+    written_words,
+)
 from tests.infra.templates import INFRA, Finding, literal, properties_of, read_template
 
 _COMMON = "timestamp itemCount itemType customDimensions operation_Name operation_Id operation_ParentId cloud_RoleName"
 TABLES = {
     "traces": frozenset(f"{_COMMON} message severityLevel".split()),
     "requests": frozenset(f"{_COMMON} id name success resultCode duration".split()),
+    "dependencies": frozenset(f"{_COMMON} id name target type success duration".split()),
+    "customMetrics": frozenset(f"{_COMMON} name value valueSum valueCount valueMin valueMax".split()),
     "exceptions": frozenset(f"{_COMMON} type outerMessage outerType innermostMessage problemId severityLevel".split()),
 }
 """Application Insights' tables and the columns of them that a query may use."""
@@ -34,6 +42,7 @@ _FUNCTIONS = frozenset(
         "isempty",
         "isnotempty",
         "max",
+        "maxif",
         "min",
         "not",
         "now",
@@ -201,6 +210,10 @@ def _read_pipeline(reading: _Reading, tokens: list[Token]) -> frozenset[str]:
         reading.complain(source[0], f"{' '.join(each.text for each in source)}: no such table")
         return frozenset()
     columns = reading.tables[source[0].text]
+    if source[0].text == "dependencies":
+        _check_recorded(reading, tokens, recorded_spans(), "span")
+    elif source[0].text == "customMetrics":
+        _check_recorded(reading, tokens, recorded_metrics(), "metric")
     for step in steps:
         columns = _read_step(reading, step, columns)
     return columns
@@ -285,13 +298,43 @@ def _check_events(reading: _Reading, tokens: list[Token]) -> None:
         elif not prefix.endswith((" ", ".")):
             reading.complain(token, f"{prefix!r}: end it with a blank, or a longer event's name begins like it too")
         selected |= matching
-    known = {name for event in selected for name in emitted[event]}
+    known = {name for event in selected for name in emitted[event]} | {OF_EVERY_EVENT}
     for at, token in enumerate(tokens):
         if token.text != "fields" or at + 2 >= len(tokens) or tokens[at + 1].text not in (".", "["):
             continue
         name = tokens[at + 2].text.strip("'")
         if name not in known:
             reading.complain(token, f"fields.{name}: none of {', '.join(sorted(selected))} carries it")
+        _check_comparison(reading, tokens[at + 2 : at + 6])
+
+
+# --- Spans and metrics, and their attributes ------------------------------------------------------------------------
+
+
+def _check_recorded(reading: _Reading, tokens: list[Token], recorded: Mapping[str, frozenset[str]], what: str) -> None:
+    """`name == 'x'` and `name in ('x', ...)` name what is recorded; `customDimensions.x` is an attribute of one."""
+    selected: set[str] = set()
+    for at, token in enumerate(tokens):
+        if token.text != "name" or at + 2 >= len(tokens) or tokens[at + 1].text not in ("==", "in"):
+            continue
+        end = next((later for later in range(at + 2, len(tokens)) if tokens[later].text == ")"), len(tokens))
+        for named in tokens[at + 2 : end if tokens[at + 1].text == "in" else at + 3]:
+            if named.kind == "text" and named.text[1:-1] not in recorded:
+                reading.complain(named, f"{named.text}: no such {what} is recorded")
+            elif named.kind == "text":
+                selected.add(named.text[1:-1])
+    if not selected:
+        reading.complain(tokens[0], f"which {what}? compare its name")
+    known = {attribute for name in selected for attribute in recorded[name]}
+    for at, token in enumerate(tokens):
+        if token.text in known and at + 2 < len(tokens) and tokens[at + 1].text == "==":
+            _check_comparison(reading, tokens[at : at + 3])
+        if token.text != "customDimensions" or at + 2 >= len(tokens) or tokens[at + 1].text != ".":
+            continue
+        if tokens[at + 2].text not in known:
+            reading.complain(
+                token, f"customDimensions.{tokens[at + 2].text}: none of {', '.join(sorted(selected))} carries it"
+            )
         _check_comparison(reading, tokens[at + 2 : at + 6])
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared.metrics import Metric
+from shared.tracing import SpanName
 from tests.infra.__main__ import check_queries, check_templates
 from tests.infra.checkov import scanned_paths, simplified
+from tests.infra.emitted_events import recorded_metrics, recorded_spans
 from tests.infra.names import check_names
 from tests.infra.queries import alert_queries, check_query, workbook_queries
 from tests.infra.templates import INFRA, ROOT, check_syntax, parse_template, read_template
@@ -86,9 +89,18 @@ def test_an_enabled_application_without_queues_is_found(tmp_path: Path):
     assert findings == ["fortes is enabled in provisioning.yaml and has no queues here"]
 
 
+def test_every_metric_and_every_span_is_recorded_somewhere():
+    assert set(recorded_metrics()) == set(Metric)
+    assert set(recorded_spans()) == set(SpanName)
+
+
+def test_a_metric_has_no_attributes_but_application_action_and_result():
+    assert set().union(*recorded_metrics().values()) == {"application", "action", "result"}
+
+
 def test_every_query_is_read():
-    assert len(alert_queries()) == 12
-    assert len(workbook_queries()) == 9
+    assert len(alert_queries()) == 13
+    assert len(workbook_queries()) == 15
     assert [found for query in workbook_queries() for found in check_query(query)] == []
 
 
