@@ -136,7 +136,7 @@ async def test_the_last_cycle_says_what_the_sync_did_and_with_which_configuratio
     assert (cycles.last.began_at, cycles.complete_at) == (START + timedelta(seconds=5), world.clock.now())
     assert cycles.last.changes >= 8
     assert cycles.last.pages >= 1
-    assert (cycles.last.epoch, len(cycles.last.config), cycles.last.error) == (1, 12, "")
+    assert (cycles.last.epoch > 0, len(cycles.last.config), cycles.last.error) == (True, 12, "")
 
     for _ in range(6):
         world.clock.advance(60)
