@@ -21,6 +21,7 @@ def blueprint(services: Services) -> func.Blueprint:
         except MessageRefused as refused:
             emit(Event.MESSAGE_REFUSED, queue=DIRECTORY_CHANGED, reason=str(refused))
             return
+        services.send_telemetry()
         await services.ensure_storage()
         await services.notified_sync.heed(changed)
 
