@@ -238,7 +238,7 @@ def _read_notifications(reader: _Reader) -> NotificationSettings:
 
 
 def _client_state_problem(client_state: str) -> str:
-    if client_state.startswith(_UNRESOLVED):
+    if is_unresolved(client_state):
         return "the Key Vault reference did not resolve; check the secret's name and the identity's access"
     if client_state and not (
         _SHORTEST_CLIENT_STATE <= len(client_state) <= _LONGEST_CLIENT_STATE
