@@ -19,7 +19,7 @@ from tests.provisioning.stories import Stage, open_stage
 from tests.provisioning.story_book import STORIES, run
 from tests.provisioning.test_crash_sweep import witness_of
 
-PAIRS = os.environ.get("CRASH_PAIRS", "1")
+PAIRS = os.environ.get("CRASH_PAIRS", "3")
 LIVES = (0, *range(1, 24, 2))
 """How many points the second process lives for. Points come in pairs, before and after the same write or request, and
 to die after one is to die before the next: half of them are enough."""
