@@ -108,6 +108,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) ->
             tenant=tenant,
             vendors={"acme": acme},
             clock=clock,
+            in_memory=False,
             configure=lambda vendors, _: minimal_configuration("acme", vendors["acme"], principal),
         ) as world:
             acme.seed([{"userName": tenant.user(people[2])["userPrincipalName"], "externalId": "somebody-else"}])

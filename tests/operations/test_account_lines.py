@@ -147,7 +147,7 @@ async def test_accounts_without_an_owner_come_in_pages(azurite: str, name_prefix
     ids=str,
 )
 async def test_a_cursor_that_somebody_made_is_refused(azurite: str, name_prefix: str, place: dict[str, Any]) -> None:
-    async with pulling(azurite, name_prefix) as world:
+    async with pulling(azurite, name_prefix, in_memory=False) as world:
         for state in (None, AccountState.HELD):
             with pytest.raises(CursorRefused):
                 await read_accounts_page(

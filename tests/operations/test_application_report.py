@@ -19,7 +19,6 @@ from shared.provisioning.restarting import RestartScope
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation
 from tests.provisioning.figures_data import CODES, person, record, states_of, write_list, write_log, write_people
-from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.provisioning.pulls import APP, assign, calm, people, pulling
 from tests.world import START, World
 
@@ -29,9 +28,7 @@ RATE = "rate_limit: {requests_per_second: 10}"
 @asynccontextmanager
 async def in_memory(azurite: str, prefix: str) -> AsyncIterator[World]:
     """A world whose tables are in memory, so that many rows cost little."""
-    async with pulling(azurite, prefix, users=2, more=RATE) as world:
-        world.restart()
-        world.services.__dict__["tables"] = MemoryTables(Store())
+    async with pulling(azurite, prefix, users=2, more=RATE, in_memory=True) as world:
         yield world
 
 

@@ -15,7 +15,6 @@ from shared.operations.previewing.page import PreviewRequest
 from shared.operations.previewing.report import Obstacle, PreviewAction
 from shared.operations.previewing.tally import NUMBERS, Place, Tally
 from tests.operations.previews import counted, only, preview
-from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.provisioning.pulls import APP, assign, calm, people, pulling, tick
 from tests.world import World
 
@@ -41,9 +40,9 @@ async def test_nothing_is_written_and_nobody_is_asked(azurite: str, name_prefix:
 
 async def requests_for(azurite: str, prefix: str, users: int) -> int:
     """Storage requests of a preview of so many people, all of them in a group, all of them managed."""
-    async with pulling(azurite, prefix, users=users, more="groups: {enabled: true}", page_size=999) as world:
-        await world.services.tables.close()
-        world.services.__dict__["tables"] = MemoryTables(Store())
+    async with pulling(
+        azurite, prefix, users=users, more="groups: {enabled: true}", page_size=999, in_memory=True
+    ) as world:
         everybody = list(world.tenant.user_ids())
         team = world.tenant.create_group("Team", members=everybody)
         assign(world, team)

@@ -16,7 +16,6 @@ from typing import Any
 
 from tests.proof.fate import Fate
 from tests.proof.ledger import Ledger
-from tests.provisioning.memory_tables import Store
 from tests.provisioning.stories import Scenery, Stage
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
@@ -150,7 +149,7 @@ async def open_company(azurite: str, *, vendors: tuple[str, ...], guard: str = "
             configure=configure,
             clock=clock,
         ) as world:
-            store, people, groups = Store(), [], []
+            people, groups = [], []
             fate = Fate()
             stages = {
                 name: Stage(
@@ -160,7 +159,6 @@ async def open_company(azurite: str, *, vendors: tuple[str, ...], guard: str = "
                     app=name,
                     service_principal=principals[name],
                     role=tenant.role_id_of(principals[name], "User"),
-                    store=store,
                     observer=fate,
                     respawn=lambda: fate,
                     unseen=frozenset(

@@ -122,7 +122,7 @@ class Loom:
     """The actors of one stage."""
 
     def __init__(self, stage: Stage, names: Sequence[str], *, seed: int) -> None:
-        assert stage.store is not None
+        assert stage.world.store is not None
         self.stage = stage
         self.dice = Random(seed)
         self.requests = 0
@@ -132,7 +132,7 @@ class Loom:
 
     def new_services(self, actor: Actor) -> Services:
         """A process whose every outward step goes through the gate."""
-        world, store = self.stage.world, self.stage.store
+        world, store = self.stage.world, self.stage.world.store
         assert store is not None
         services = world.new_services(unobserved)
         services.__dict__["graph"] = self._graph

@@ -58,6 +58,7 @@ async def pulling(
     configure: Callable[[Mapping[str, Any], Tenant], str] | None = None,
     environment: Mapping[str, str] | None = None,
     apps: tuple[str, ...] = (APP,),
+    in_memory: bool | None = None,
 ) -> AsyncIterator[World]:
     """A world whose applications have a service principal of their own; `prepare` acts before the first round."""
     tenant = Tenant(5, users)
@@ -83,6 +84,7 @@ async def pulling(
             clock=clock,
             environment=environment,
             page_size=page_size,
+            in_memory=in_memory,
         ) as world:
             yield world
 

@@ -39,7 +39,6 @@ from shared.storage.queues import Message
 from shared.storage.tables import StorageUnavailable
 from tests.provisioning.crash_points import Killed
 from tests.provisioning.group_findings import GroupFindings
-from tests.provisioning.memory_tables import MemoryTables, Store
 from tests.provisioning.vendor_calls import observe_vendor_calls
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator, VendorSimulator
@@ -75,8 +74,6 @@ class Stage:
     service_principal: str
     role: str
     app: str = APP
-    store: Store | None = None
-    """Tables in memory; None: in Azurite."""
     observer: Observer | None = None
     """What `begin` switches on."""
     prepare: Callable[[Stage], None] = lambda _: None
@@ -107,8 +104,6 @@ class Stage:
         if connected is not None:
             # It remembers nothing, and building one costs more than a story.
             self.world.services.__dict__["graph"] = connected
-        if self.store is not None:
-            self.world.services.__dict__["tables"] = MemoryTables(self.store, observer=observer)
         tame(self.world.services)
         if observer is not unobserved:
             observe_vendor_calls(self.world.services, observer)
@@ -492,6 +487,7 @@ async def open_stage(azurite: str, scenery: Scenery | None = None, *, in_memory:
             clock=clock,
             environment=scenery.environment,
             page_size=scenery.page_size,
+            in_memory=in_memory,
         ) as world:
             stage = Stage(
                 world=world,
@@ -499,7 +495,6 @@ async def open_stage(azurite: str, scenery: Scenery | None = None, *, in_memory:
                 acme=acme,
                 service_principal=service_principal,
                 role=tenant.role_id_of(service_principal, scenery.role),
-                store=Store() if in_memory else None,
                 unseen=frozenset({"externalId"} if scenery.options.external_id is not ExternalId.kept else ()),
             )
             stage.start()

@@ -40,10 +40,8 @@ async def company(
 ) -> AsyncIterator[World]:
     """Everybody has an account, and there is no group yet. Tables are in memory."""
     async with pulls.pulling(
-        azurite, prefix, users=users, more=more, page_size=page_size, prepare=delete_groups
+        azurite, prefix, users=users, more=more, page_size=page_size, prepare=delete_groups, in_memory=True
     ) as world:
-        await world.services.tables.close()
-        world.services.__dict__["tables"] = MemoryTables(Store())
         await calm(world)
         yield world
 

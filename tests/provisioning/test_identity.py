@@ -49,6 +49,7 @@ async def world_with_identity(folder: Path, storage: IdentityStorage, prefix: st
         tenant=tenant,
         vendors={"acme": AcmeSimulator(clock=lambda: clock.now().timestamp())},
         clock=clock,
+        in_memory=False,
         environment={**storage.settings, "GRAPH_STATIC_TOKEN": ""},
         configure=lambda running, _: minimal_configuration(
             "acme", running["acme"], principal, "drift: {mode: report, every: 1d}"

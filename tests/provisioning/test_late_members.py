@@ -15,7 +15,6 @@ from shared.storage.durable_writes import DurableWrite, Moment, unobserved
 from tests.provisioning.crash_points import Killer, Point
 from tests.provisioning.group_findings import GroupFindings
 from tests.provisioning.loom import Loom
-from tests.provisioning.memory_tables import MemoryTables
 from tests.provisioning.stories import Scenery, Stage, open_stage, tame
 from tests.world import Queued
 
@@ -91,9 +90,7 @@ async def handle(stage: Stage, source_id: str) -> None:
     """Another process works on the message."""
     queued = take(stage, source_id)
     assert queued is not None
-    assert stage.store is not None
     services = stage.world.new_services(unobserved)
-    services.__dict__["tables"] = MemoryTables(stage.store)
     tame(services)
     await services.reconciler.provision(queued.message, first=queued.first)
 

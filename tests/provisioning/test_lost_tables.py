@@ -51,7 +51,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(azurite: str, name_prefix: str) -> AsyncIterator[Stage]:
-    async with pulling(azurite, name_prefix) as world:
+    async with pulling(azurite, name_prefix, in_memory=False) as world:
         stays, moves, leaves, left, joins = people(world, 5)
         for user_id in (stays, moves, leaves, left):
             assign(world, user_id)

@@ -53,7 +53,7 @@ async def test_a_message_of_yesterday_acts_on_what_is_true_today(azurite: str) -
 
 async def test_messages_about_nobody_write_nothing(azurite: str) -> None:
     async with open_stage(azurite) as stage:
-        before = dict(stage.store.partitions["accounts", APP])
+        before = dict(stage.world.store.partitions["accounts", APP])
 
         for message in (
             message_about("nobody"),
@@ -63,7 +63,7 @@ async def test_messages_about_nobody_write_nothing(azurite: str) -> None:
             _queue(stage, message)
         await stage.settle()
 
-        assert stage.store.partitions["accounts", APP] == before
+        assert stage.world.store.partitions["accounts", APP] == before
         assert stage.acme.journal == []
         assert {outcome.kind.value for outcome in stage.outcomes} == {"ended"}
 
@@ -82,12 +82,12 @@ async def test_messages_about_nobody_write_nothing(azurite: str) -> None:
 )
 async def test_what_is_no_message_of_ours_is_refused_and_poison_records_nothing(text: str, azurite: str) -> None:
     async with open_stage(azurite) as stage:
-        before = dict(stage.store.partitions["accounts", APP])
+        before = dict(stage.world.store.partitions["accounts", APP])
 
         recorded = await stage.world.services.poison.record(text)
 
         assert recorded == "refused"
-        assert stage.store.partitions["accounts", APP] == before
+        assert stage.world.store.partitions["accounts", APP] == before
         with pytest.raises(MessageRefused):
             Message.decode(text)
 
