@@ -22,7 +22,8 @@ metadata description = 'Gives the app\'s identity what it reads from Microsoft G
 //   done
 //
 // With Group.Read.All in the list as well, group changes are announced: announcesGroups below says what that costs.
-// A second run answers that the permission exists already. A token lives for up to a day: restart the app to use a new one.
+// A second run answers that the permission exists already. A new permission is in the identity's next token: within a day,
+// which no restart shortens. Grant them before the code is deployed, and the first token has them.
 
 extension microsoftGraphV1
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -754,6 +755,21 @@ def load_services(environment: Mapping[str, str], **options: Any) -> Services:
     services = Services(settings, outline, **options)
     services.__dict__["applications"] = applications
     return services
+
+
+@asynccontextmanager
+async def open_account_tables(address: str) -> AsyncIterator[Tables]:
+    """The tables of any storage account, as whoever is signed in on this machine."""
+    from shared.storage.connections import Identities, connect_tables_at
+    from shared.storage.tables import Tables
+
+    identities = Identities()
+    tables = Tables(connect_tables_at(address, identities))
+    try:
+        yield tables
+    finally:
+        await tables.close()
+        await identities.close()
 
 
 def _validate(settings: Settings) -> Applications:

@@ -22,6 +22,7 @@ from shared.cli import (
     people_commands,
     preview_commands,
     profile_commands,
+    table_commands,
 )
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -37,6 +38,7 @@ for commands in (
 app.add_typer(held_commands.app, name="held")
 app.add_typer(drift_commands.app, name="drift")
 app.add_typer(profile_commands.app, name="profile")
+app.add_typer(table_commands.app, name="tables")
 
 if __name__ == "__main__":
     app()

@@ -87,7 +87,7 @@ def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:
     if last is None:
         return
     if last.outcome == REFUSED:
-        remedy = "Grant it as infra/graph-permissions.bicep says, then restart the app: a token lives for up to a day."
+        remedy = f"Grant it as infra/graph-permissions.bicep says. {_ONCE_GRANTED}"
         yield ApplicationProblem(code=ProblemCode.DIRECTORY_REFUSED, text=last.error, remedy=remedy)
     elif _is_unread(cycles, last, now):
         since = f"since {cycles.complete_at:%Y-%m-%d %H:%M} UTC" if cycles.complete_at else "yet"
@@ -121,8 +121,13 @@ def _name_of(problem: ApplicationProblem) -> str:
     return problem.text.partition(":")[0]
 
 
+_ONCE_GRANTED = (
+    "It goes on by itself; a new permission counts with the identity's next token, after up to a day, which a restart "
+    "does not shorten."
+)
+
 _REMEDIES = {
     UNREADABLE: "Check service_principal_id (the object id of the enterprise application, not its application id) and "
-    "the permission Application.Read.All; it goes on by itself with the next run that can read it.",
+    f"the permission Application.Read.All. {_ONCE_GRANTED}",
     TOO_MANY_FAILURES: "`failures APP` shows whose attempts failed and why; a probe goes on when one gets through.",
 }

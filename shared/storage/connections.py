@@ -122,6 +122,13 @@ def connect_tables(
     return TableServiceClient(storage.table_uri, credential=credential, **options)
 
 
+def connect_tables_at(address: str, identities: Identities) -> TableServiceClient:
+    """Connect to the tables of any storage account, as whoever is signed in on this machine."""
+    from azure.data.tables.aio import TableServiceClient
+
+    return TableServiceClient(address, credential=_StorageCredential(identities.credential(None)), **_PATIENCE)
+
+
 def connect_queues(settings: Settings, identities: Identities | None = None) -> QueueServiceClient:
     """Connect to Queue storage, as `connect_tables` does to Table storage."""
     from azure.storage.queue.aio import QueueServiceClient

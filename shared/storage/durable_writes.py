@@ -69,6 +69,7 @@ class DurableWrite(StrEnum):
     RESTART_END = "7 everybody a restart is about was raised"
     RETRY = "operator: begin a new series of attempts"
     RETRY_ENQUEUE = "operator: enqueue an account"
+    TABLE_COPY = "operator: copy rows into another storage account"
     AUDIT = "operator: note who does what, before and after"
     APPLICATION_STATE = "application status"
     LIMITER = "26 reserve slots of the vendor's rate"

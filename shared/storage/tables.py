@@ -284,6 +284,19 @@ class Tables:
         """Read all rows with `first <= key < before`."""
         return [row async for page in self.query(table, partition, first=first, before=before) for row in page]
 
+    async def walk(self, table: str) -> AsyncIterator[tuple[str, Row]]:
+        """Every row of a table with its partition, in the order of their stored keys. Raises StorageUnavailable."""
+        from azure.core.exceptions import AzureError
+
+        pages = self._client(table).list_entities(results_per_page=1000).by_page()
+        try:
+            async for page in pages:
+                self.calls[f"{table} query"] += 1
+                async for found in page:
+                    yield decode_key(found["PartitionKey"]), _row(found)
+        except AzureError as error:
+            raise storage_failure(f"reading table {table}", error) from error
+
     async def commit(
         self, write: DurableWrite, table: str, partition: str, operations: Sequence[Operation]
     ) -> dict[str, str]:
@@ -357,6 +370,11 @@ def _batches(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
         size += pair
     if start < len(operations):
         yield operations[start:]
+
+
+def stored_order(partition: str, key: str) -> tuple[bytes, bytes]:
+    """What rows of a table are sorted by: the service compares keys as UTF-16."""
+    return encode_key(partition).encode("utf-16-be"), encode_key(key).encode("utf-16-be")
 
 
 def _bytes_of(value: Any) -> int:

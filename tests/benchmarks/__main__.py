@@ -29,6 +29,7 @@ NAMES = (
     "on_demand",
     "history",
     "notified",
+    "cost",
 )
 """Each is a module with a function `measure(size)`; in the order in which they run. The size is what `--users` says, or
 the option that a module names as `SIZED_BY`."""

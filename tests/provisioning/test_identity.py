@@ -12,7 +12,7 @@ from shared.provisioning.accounts import AccountState
 from shared.storage.tables import StorageRefused
 from tests.api.calling import open_client
 from tests.identity import IdentityStorage, open_identity_storage_here
-from tests.simulation.managed_identity import CLIENT_ID, GRAPH, STORAGE, TokenRequest, Trouble
+from tests.simulation.managed_identity import CLIENT_ID, CONSENTED, GRAPH, LIFETIME_S, STORAGE, TokenRequest, Trouble
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
 from tests.world import HandClock, World, minimal_configuration, open_world
@@ -31,6 +31,9 @@ def storage(account: IdentityStorage) -> Iterator[IdentityStorage]:
     yield account
     account.roles.missing.clear()
     account.identity.trouble = None
+    account.identity.roles = [*CONSENTED]
+    account.identity.lifetime_s = LIFETIME_S
+    account.identity.end_kept_tokens()
 
 
 @asynccontextmanager
@@ -133,3 +136,39 @@ async def test_a_role_that_is_taken_away_in_the_middle_loses_nobody(
         assert world.active("acme") == wanted(world)
         names = [str(each["userName"]).casefold() for each in world.vendors["acme"].resources("User")]
         assert sorted(names) == sorted(wanted(world))
+
+
+@pytest.mark.parametrize("missing", CONSENTED)
+async def test_consent_that_came_late_is_in_the_next_token_and_no_restart_brings_that_about(
+    tmp_path: Path, storage: IdentityStorage, name_prefix: str, missing: str
+) -> None:
+    async with world_with_identity(tmp_path, storage, name_prefix) as world:
+        world.graph.access.reads_roles = True
+        storage.identity.lifetime_s = 0
+        storage.identity.roles.remove(missing)
+        storage.identity.end_kept_tokens()
+        await world.sync()
+        told = await _problems(world)
+        storage.identity.roles.append(missing)
+        world.restart()
+        await world.sync()
+        restarted = await _problems(world)
+
+        storage.identity.end_kept_tokens()
+        world.clock.advance(3600)
+        await world.provision_all()
+        await world.sync()
+        well = await _problems(world)
+
+    assert [missing in each["text"] for each in told] == [True]
+    assert told[0]["code"] in ("DirectoryRefused", "ServicePrincipalUnreadable")
+    assert "up to a day" in told[0]["remedy"]
+    assert [each["code"] for each in restarted] == [each["code"] for each in told]
+    assert well == []
+    assert world.active("acme") == wanted(world)
+
+
+async def _problems(world: World) -> list[dict[str, str]]:
+    async with open_client(world.services) as client:
+        [report] = (await client.get("/applications")).json()
+    return list(report["problems"])

@@ -24,6 +24,8 @@ STORAGE = "https://storage.azure.com"
 GRAPH = "https://graph.microsoft.com"
 LIFETIME_S = 86_400
 """Of a token of a managed identity."""
+CONSENTED = ("User.Read.All", "GroupMember.Read.All", "Application.Read.All")
+"""What the README asks an administrator to consent to."""
 
 
 class Trouble(StrEnum):
@@ -51,6 +53,11 @@ class ManagedIdentity:
     def __init__(self) -> None:
         """Begins to listen; nothing is answered before it is entered."""
         self.trouble: Trouble | None = None
+        self.roles: list[str] = [*CONSENTED]
+        """Microsoft Graph's permissions; they are in tokens that are made from now on."""
+        self.lifetime_s = LIFETIME_S
+        """What the app is told of its tokens; with 0 it asks for another one each time."""
+        self._kept: dict[str, str] = {}
         self.requests: list[TokenRequest] = []
         self._header = secrets.token_hex(16)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -73,6 +80,10 @@ class ManagedIdentity:
         """Answers with everything that tokens were asked for."""
         return {request.resource for request in self.requests}
 
+    def end_kept_tokens(self) -> None:
+        """The day is over for which the platform hands out one token. Nobody, and no restart, makes it earlier."""
+        self._kept.clear()
+
     def answer(self, query: dict[str, list[str]], header: str) -> tuple[int, dict[str, Any]]:
         """Answers a question with status and document."""
         resource, client_id = (query.get(name, [""])[0] for name in ("resource", "client_id"))
@@ -83,9 +94,12 @@ class ManagedIdentity:
             return 400, {"statusCode": 400, "message": "No User Assigned or Delegated Managed Identity found"}
         now = int(time.time())
         # A bad token is not kept by anybody, so that the trouble is over as soon as it is mended.
-        ends_at = now + (LIFETIME_S if self.trouble is None else 0)
+        ends_at = now + (self.lifetime_s if self.trouble is None else 0)
+        token = (
+            self._token(resource, now) if self.trouble else self._kept.setdefault(resource, self._token(resource, now))
+        )
         return 200, {
-            "access_token": self._token(resource, now),
+            "access_token": token,
             "client_id": client_id,
             "expires_on": str(ends_at),
             "resource": resource,
@@ -112,6 +126,7 @@ class ManagedIdentity:
             "nbf": now - 7200,
             "iat": now - 7200,
             "exp": now - 3600 if expired else now + LIFETIME_S,
+            **({"roles": [*self.roles]} if resource == GRAPH else {}),
         }
         parts = ({"alg": "RS256", "typ": "JWT"}, claims)
         return ".".join([*(_encoded(json.dumps(part).encode()) for part in parts), _encoded(b"signed by nobody")])

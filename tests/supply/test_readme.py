@@ -1,8 +1,11 @@
 """The README names what is there, and a name that is not there is found."""
 
+import re
+
 import pytest
 
-from tests.supply.readme import check_readme
+from tests.infra.templates import ROOT
+from tests.supply.readme import README, check_readme
 
 
 def test_everything_the_readme_names_is_there():
@@ -45,3 +48,22 @@ def test_what_is_there_or_is_not_ours_passes(tmp_path, line):
     readme.write_text(line + "\n")
 
     assert [*map(str, check_readme(readme))] == []
+
+
+def test_every_provider_of_the_infrastructure_is_registered() -> None:
+    templates = "".join(path.read_text() for path in (ROOT / "infra").rglob("*.bicep"))
+    needed = {*re.findall(r"'Microsoft\.(\w+)/", templates)} - {"Authorization", "Graph"}
+
+    registered = re.search(r"for each in (.+); do\n *az provider register", README.read_text())
+
+    assert registered is not None
+    assert needed <= {*registered[1].split()}
+
+
+def test_the_deployer_may_give_the_roles_of_the_app_and_no_other() -> None:
+    roles = dict(re.findall(r"'([\w ]+)': '([0-9a-f-]{36})'", (ROOT / "infra/modules/roles.bicep").read_text()))
+
+    written = re.search(r'roles="([^"]+)"', README.read_text())
+
+    assert written is not None
+    assert {*re.findall(r"[0-9a-f-]{36}", written[1])} == {*roles.values()} - {roles["Key Vault Secrets Officer"]}
