@@ -15,7 +15,7 @@ from tests.world import World
 async def test_nothing_of_a_purged_person_stays_or_comes_back_and_nobody_else_changes(
     azurite: str, name_prefix: str
 ) -> None:
-    async with pulling(azurite, name_prefix) as world:
+    async with pulling(azurite, name_prefix, in_memory=False) as world:
         stays, goes = people(world, 2)
         for user_id in (stays, goes):
             assign(world, user_id)

@@ -41,7 +41,7 @@ class Move:
 
 @pytest.fixture
 async def move(azurite: str, name_prefix: str) -> AsyncIterator[Move]:
-    async with pulling(azurite, name_prefix) as world:
+    async with pulling(azurite, name_prefix, in_memory=False) as world:
         stays, leaves = people(world, 2)
         for user_id in (stays, leaves):
             assign(world, user_id)
