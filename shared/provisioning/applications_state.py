@@ -16,7 +16,7 @@ from shared.clock import Clock, read_instant, write_instant
 from shared.config.applications import Application
 from shared.provisioning.accounts import write_columns
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, StorageConflict, Tables
+from shared.storage.tables import CONTENDED_TRIES, Operation, StorageConflict, StorageContended, Tables
 
 APPLICATIONS = "applications"
 STATE_KEY = "state"
@@ -84,7 +84,7 @@ class ApplicationState:
     """When the vendor's accounts were last listed for matching."""
     groups_listed_at: datetime | None = None
     generation: int = 0
-    """How often the application was restarted: an account row of an earlier generation is looked at again."""
+    """Number of the last restart, 0 before the first: an account row of an earlier generation is looked at again."""
     asserted: int = 0
     """The generation of the last restart that put no trust in what was sent before it."""
     history: tuple[StatusChange, ...] = ()
@@ -295,8 +295,11 @@ class ApplicationStates:
     async def _move(
         self, write: DurableWrite, name: str, change: Callable[[ApplicationState], ApplicationState | None]
     ) -> ApplicationState:
-        """Apply a change under the row's ETag, again when somebody was faster; None means nothing to change."""
-        while True:
+        """Apply a change under the row's ETag, again when somebody was faster; None means nothing to change.
+
+        Raises StorageUnavailable.
+        """
+        for _ in range(CONTENDED_TRIES):
             state = await self.read_fresh(name)
             moved = change(state)
             if moved is None:
@@ -313,8 +316,9 @@ class ApplicationStates:
                 resumed_at=moved.resumed_at,
                 listed_at=moved.listed_at,
                 groups_listed_at=moved.groups_listed_at,
-                generation=moved.generation,
-                asserted=moved.asserted,
+                # As text: from 2038 on a number of seconds does not fit the service's plain integers.
+                generation=str(moved.generation),
+                asserted=str(moved.asserted),
                 history=_write_history(moved.history),
                 unannounced=moved.unannounced,
             )
@@ -330,6 +334,7 @@ class ApplicationStates:
             moved = replace(moved, etag=etags[STATE_KEY])
             self._cached[name] = (self._clock.monotonic(), moved)
             return moved
+        raise StorageContended(f"the state of application {name}")
 
 
 def _changed(

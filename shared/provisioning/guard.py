@@ -34,7 +34,15 @@ from shared.provisioning.accounts import (
 from shared.provisioning.member_changes import loses_many
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+from shared.storage.tables import (
+    CONTENDED_TRIES,
+    Operation,
+    Row,
+    StorageConflict,
+    StorageContended,
+    Tables,
+    gather_all,
+)
 
 WINDOW = timedelta(days=1)
 """Releases older than this no longer count."""
@@ -174,9 +182,9 @@ class GuardKeeper:
         """Let a person decide about everybody who is staged within the next day, however few (protocol T28).
 
         The application's service principal is another one now: if its assignments were not made again, everybody is
-        unassigned. Idempotent.
+        unassigned. Idempotent. Raises StorageUnavailable.
         """
-        while True:
+        for _ in range(CONTENDED_TRIES):
             guard = await self.read(app)
             distrusting = replace(guard, distrusted_until=self._clock.now() + WINDOW)
             try:
@@ -184,6 +192,7 @@ class GuardKeeper:
             except StorageConflict:
                 continue
             return
+        raise StorageContended(f"the deletion guard of application {app}")
 
     async def read(self, app: str) -> Guard:
         """The guard row of an application. Raises StorageUnavailable."""

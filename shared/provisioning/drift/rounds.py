@@ -18,7 +18,7 @@ from shared.provisioning.applications_state import APPLICATIONS
 from shared.provisioning.drift.comparing import Sample
 from shared.scim.listing import ListPosition
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, StorageConflict, Tables, split_text
+from shared.storage.tables import CONTENDED_TRIES, Operation, StorageConflict, StorageContended, Tables, split_text
 
 _KEY = "drift"
 _PATHS_COUNTED = 200
@@ -149,14 +149,18 @@ class DriftRounds:
         return replace(moved, etag=etags[_KEY])
 
     async def request(self, app: str) -> None:
-        """Let a new round begin with the next housekeeping, whatever one is at. Idempotent."""
-        while True:
+        """Let a new round begin with the next housekeeping, whatever one is at. Idempotent.
+
+        Raises StorageUnavailable.
+        """
+        for _ in range(CONTENDED_TRIES):
             current = await self.read(app)
             try:
                 await self.save(replace(current, requested=True))
             except RoundMoved:
                 continue
             return
+        raise StorageContended(f"the round of verification of application {app}")
 
 
 def added(sample: Sample, paths: Mapping[str, int], *, compared: int) -> Sample:
