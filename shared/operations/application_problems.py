@@ -39,6 +39,8 @@ class ProblemCode(StrEnum):
     """Microsoft Graph does not accept the app's identity: nobody's changes arrive."""
     DIRECTORY_UNREAD = "DirectoryUnread"
     """The directory was not read to its end for fifteen minutes, whatever the cause."""
+    STATUS_UNKNOWN = "StatusUnknown"
+    """The application's status was written by another version of the app; nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def find_problems(
     if not application.enabled:
         return ()
     settings = list(_settings(application, environment))
-    return (*settings, *_directory(cycles, now), *_quarantine(state, settings))
+    return (*settings, *_directory(cycles, now), *_status(state), *_quarantine(state, settings))
 
 
 def _settings(application: Application, environment: Mapping[str, str]) -> Iterator[ApplicationProblem]:
@@ -101,6 +103,16 @@ def _is_unread(cycles: Cycles, last: Cycle, now: datetime) -> bool:
     if now - last.ended_at <= UNREAD_AFTER and last.outcome in {*COMPLETE, CONTINUED}:
         return False
     return cycles.complete_at is None or now - cycles.complete_at > UNREAD_AFTER
+
+
+def _status(state: ApplicationState) -> Iterator[ApplicationProblem]:
+    if state.unknown_status:
+        yield ApplicationProblem(
+            code=ProblemCode.STATUS_UNKNOWN,
+            text=f"The status {state.unknown_status[:60]} was written by another version of this app; this one takes "
+            "it for a pause and sends nothing.",
+            remedy="Publish the newer version again, or `resume APP`; `pause APP` makes it a pause for every version.",
+        )
 
 
 def _quarantine(state: ApplicationState, settings: Sequence[ApplicationProblem]) -> Iterator[ApplicationProblem]:

@@ -161,6 +161,9 @@ def staged_key(account_key: str) -> str:
     return STAGED_PREFIX + account_key
 
 
+_KINDS = frozenset(ResourceKind)
+
+
 class GuardKeeper:
     """Releases or holds what is staged. Safe to run twice and beside itself: every write carries the guard's ETag."""
 
@@ -328,6 +331,8 @@ class GuardKeeper:
     async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
         accounts: list[Account] = []
         keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
+        # Other resources are another version's: they go on waiting for it.
+        keys = [key for key in keys if key.partition(":")[0] in _KINDS]
         for at in range(0, len(keys), 16):
             rows = await gather_all([self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]])
             for key, row in zip(keys[at : at + 16], rows, strict=True):
@@ -377,7 +382,8 @@ def _guard_operation(guard: Guard) -> Operation:
         ),
     }
     if guard.etag:
-        return Operation.replace(GUARD_KEY, values, etag=guard.etag)
+        # Columns of another version stay.
+        return Operation.merge(GUARD_KEY, values, etag=guard.etag)
     return Operation.insert(GUARD_KEY, values)
 
 

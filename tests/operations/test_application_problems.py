@@ -108,6 +108,15 @@ def test_a_quarantine_for_want_of_a_setting_is_told_once(acme: Application) -> N
     assert [each.code for each in found(acme, state=stopped)] == ["Unauthorized"]
 
 
+def test_a_status_of_another_version_is_named_with_what_to_do(acme: Application) -> None:
+    state = ApplicationState(name="acme", status=ApplicationStatus.PAUSED, unknown_status="Draining")
+
+    [problem] = found(acme, state=state)
+
+    assert (problem.code, "Draining" in problem.text) == ("StatusUnknown", True)
+    assert "resume APP" in problem.remedy
+
+
 @pytest.mark.parametrize("reason", [UNREADABLE, "TooManyFailures", "Unauthorized", "SomethingNew"])
 def test_every_quarantine_says_what_to_do(acme: Application, reason: str) -> None:
     [problem] = found(acme, state=quarantined(reason, "why"))

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.clock import read_instant, write_instant
-from shared.provisioning.accounts import ResourceKind, write_columns
+from shared.provisioning.accounts import ResourceKind, read_known, write_columns
 from shared.provisioning.applications_state import APPLICATIONS
 from shared.provisioning.drift.comparing import Sample
 from shared.scim.listing import ListPosition
@@ -105,8 +105,8 @@ class DriftRounds:
             etag=row.etag,
             started_at=read_instant(row.text("started_at")),
             finished_at=read_instant(row.text("finished_at")),
-            phase=DriftPhase(row.text("phase") or DriftPhase.DONE),
-            kind=ResourceKind(row.text("kind") or ResourceKind.USER),
+            phase=read_known(row.text("phase"), DriftPhase.DONE),
+            kind=read_known(row.text("kind"), ResourceKind.USER),
             position=_read_position(row.text("position")),
             pages=count("pages"),
             failures=count("failures"),
