@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
-from shared.config.model import DURATION_PATTERN, GUID_PATTERN, ConfigurationModel, Day, SettingName, Text
+from shared.config.model import DURATION_PATTERN, GUID_OR_SETTING_PATTERN, ConfigurationModel, Day, SettingName, Text
 from shared.config.profile import MatchingAttribute, Protocol, RoleRules, TargetAttribute
 
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -294,14 +294,14 @@ class ApplicationEntry(ConfigurationModel):
 
     profile: Text
     """The name of a shipped profile, or the path of a YAML file relative to this one."""
-    service_principal_id: Annotated[str, StringConstraints(pattern=GUID_PATTERN, to_lower=True)]
-    """Object id of the enterprise application in Entra."""
+    service_principal_id: Annotated[str, StringConstraints(pattern=GUID_OR_SETTING_PATTERN)]
+    """Object id of the enterprise application in Entra, or `${NAME}` of a setting that holds it."""
     auth: Auth
     """How requests are authenticated; secrets by the names of settings."""
     enabled: bool = True
     """False: nothing is read, written or checked for it; its secrets need not exist."""
     base_url: str | None = None
-    """SCIM endpoint; overrides the profile's."""
+    """SCIM endpoint; overrides the profile's. It may hold `${NAME}` of a setting, as other parts of addresses may."""
     region: str | None = None
     """Fills `{region}` of the profile's URL template, or chooses one of its URLs."""
     placeholders: Mapping[str, str] = {}

@@ -35,6 +35,8 @@ class ProblemCode(StrEnum):
     """A setting that provisioning.yaml names is absent or empty."""
     SETTING_UNRESOLVED = "SettingUnresolved"
     """A setting is still the text of its Key Vault reference: the vault was not reached, or did not give the secret."""
+    SETTING_UNUSABLE = "SettingUnusable"
+    """A setting has a value that cannot be used: an address that is none, say."""
     DIRECTORY_REFUSED = "DirectoryRefused"
     """Microsoft Graph does not accept the app's identity: nobody's changes arrive."""
     DIRECTORY_UNREAD = "DirectoryUnread"
@@ -67,21 +69,23 @@ def find_problems(
     if not application.enabled:
         return ()
     settings = list(_settings(application, environment))
-    return (*settings, *_directory(cycles, now), *_status(state), *_quarantine(state, settings))
+    return (
+        *settings,
+        *_directory(cycles, now),
+        *_status(state),
+        *_quarantine(state, settings),
+    )
 
 
 def _settings(application: Application, environment: Mapping[str, str]) -> Iterator[ApplicationProblem]:
     for missing in missing_settings({application.name: application}, environment):
         if missing.is_unresolved:
             code = ProblemCode.SETTING_UNRESOLVED
-            remedy = (
-                "Check that the secret is in the vault, that the app's identity has the role Key Vault Secrets User, "
-                "and that the app may reach the vault; then restart the app."
-            )
+        elif missing.expected:
+            code = ProblemCode.SETTING_UNUSABLE
         else:
             code = ProblemCode.SETTING_MISSING
-            remedy = "Add the setting, in Azure as a Key Vault reference; then restart the app."
-        yield ApplicationProblem(code=code, text=str(missing), remedy=remedy)
+        yield ApplicationProblem(code=code, text=str(missing), remedy=_SETTING_REMEDIES[code])
 
 
 def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:
@@ -118,7 +122,9 @@ def _status(state: ApplicationState) -> Iterator[ApplicationProblem]:
 def _quarantine(state: ApplicationState, settings: Sequence[ApplicationProblem]) -> Iterator[ApplicationProblem]:
     if state.status is not ApplicationStatus.QUARANTINE:
         return
-    if state.reason == ErrorCode.UNAUTHORIZED and any(_name_of(each) in state.detail for each in settings):
+    if state.reason in {ErrorCode.UNAUTHORIZED, UNREADABLE} and any(
+        _name_of(each) in state.detail for each in settings
+    ):
         # It is stopped for want of the setting, which has its own line.
         return
     yield ApplicationProblem(
@@ -132,6 +138,13 @@ def _name_of(problem: ApplicationProblem) -> str:
     """The setting that a problem of a setting is about."""
     return problem.text.partition(":")[0]
 
+
+_SETTING_REMEDIES = {
+    ProblemCode.SETTING_MISSING: "Add the setting, in Azure as a Key Vault reference; then restart the app.",
+    ProblemCode.SETTING_UNRESOLVED: "Check that the secret is in the vault, that the app's identity has the role Key "
+    "Vault Secrets User, and that the app may reach the vault; then restart the app.",
+    ProblemCode.SETTING_UNUSABLE: "Correct the setting; then restart the app.",
+}
 
 _REMEDIES = {
     UNREADABLE: "Check service_principal_id (the object id of the enterprise application, not its application id) and "

@@ -28,7 +28,7 @@ class ConnectionReport:
     application: str
     address: str
     settings: Mapping[str, bool]
-    """Name of every setting its credentials need -> whether it has a value, and one that resolved."""
+    """Name of every setting its address and credentials need -> whether it has a value, and one that can be used."""
     ok: bool
     answer: str
     """The kind of answer, and the vendor's status and words; never a credential."""
@@ -40,7 +40,7 @@ async def check_connection(
     application: Application, client: ScimClient | None, *, environment: Mapping[str, str]
 ) -> ConnectionReport:
     """Ask the vendor for a user that does not exist; with a setting missing, or without a client, ask nothing."""
-    needed = application.credential_settings
+    needed = application.connection_settings
     absent = missing_settings({application.name: application}, environment)
     missing = [str(entry) for entry in absent if (entry.key, entry.setting) in needed]
     without = {entry.setting for entry in absent}

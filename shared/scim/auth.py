@@ -72,6 +72,19 @@ def no_credentials(detail: str) -> Answer:
     return Answer(kind=AnswerKind.UNAUTHORIZED, error_code=ErrorCode.UNAUTHORIZED, detail=detail)
 
 
+class NoCredentials:
+    """Nothing can be sent: an address, or what it needs, is not known."""
+
+    def __init__(self, detail: str) -> None:
+        self._detail = detail
+
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
+        """Answers with why there are none."""
+        return no_credentials(self._detail)
+
+
 class SecretCredentials:
     """A static secret in a header, or several of them, of which the next is tried when one is refused.
 

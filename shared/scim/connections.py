@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from shared.scim.auth import BasicCredentials, Credentials, SecretCredentials, SecretLookup
+from shared.scim.auth import BasicCredentials, Credentials, NoCredentials, SecretCredentials, SecretLookup
 from shared.scim.client import ScimClient
 from shared.scim.oauth import ClientCredentials
 from shared.scim.sending import Departure, Gate, RequestPriority
@@ -17,6 +17,10 @@ from shared.scim.transport import new_http_client
 
 if TYPE_CHECKING:
     from shared.config.applications import Application
+
+
+_NOWHERE = "https://unknown.invalid"
+"""An address in a name space where nothing is (RFC 2606); nothing is sent to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +57,20 @@ class ScimConnections:
 
     def _connected(self, application: Application) -> _Connection:
         http = self._new_http()
+        credentials: Credentials
         gate = None if self._gate_of is None else self._gate_of(application)
 
         async def token_gate() -> Departure | None:
             return None if gate is None else await gate(RequestPriority.FIRST)
 
-        credentials = new_credentials(application.auth, secret=self._secret, http=http, gate=token_gate)
-        client = ScimClient(application, credentials=credentials, http=http, gate=gate, timeout_s=self._timeout_s)
+        if application.base_url:
+            credentials = new_credentials(application.auth, secret=self._secret, http=http, gate=token_gate)
+            reached = application
+        else:
+            # As without a secret: whatever is asked of this client is answered with what is missing.
+            credentials = NoCredentials("; ".join(map(str, application.unfilled)) or "the address is not known")
+            reached = replace(application, base_url=_NOWHERE)
+        client = ScimClient(reached, credentials=credentials, http=http, gate=gate, timeout_s=self._timeout_s)
         return _Connection(application=application, http=http, client=client)
 
     async def aclose(self) -> None:

@@ -47,7 +47,11 @@ def quarantined(reason: str, detail: str) -> ApplicationState:
 
 
 def found(
-    acme: Application, *, state: ApplicationState | None = None, cycles: Cycles | None = None, **settings: str
+    acme: Application,
+    *,
+    state: ApplicationState | None = None,
+    cycles: Cycles | None = None,
+    **settings: str,
 ) -> tuple[ApplicationProblem, ...]:
     return find_problems(
         acme,
@@ -99,6 +103,23 @@ def test_a_setting_without_a_secret_is_named_and_never_shown(
     assert (problem.code, problem.text.startswith(f"{name}: ")) == (code, True)
     assert "vault.azure.net" not in problem.text.casefold() + problem.remedy.casefold()
     assert problem.remedy.endswith("restart the app.")
+
+
+def test_an_address_that_a_setting_does_not_give_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "provisioning.yaml"
+    path.write_text(
+        "version: 1\napplications:\n  acme: {profile: scim, base_url: '${ACME_URL}', "
+        "service_principal_id: '${ACME_PRINCIPAL}', auth: {type: bearer, token: ACME_TOKEN}}\n"
+    )
+    lost = load_applications(path, {"ACME_PRINCIPAL": "nobody"})["acme"]
+    stopped = quarantined(UNREADABLE, "ACME_PRINCIPAL: this app setting cannot be used")
+
+    problems = found(lost, state=stopped)
+
+    assert sorted((each.code, each.text.partition(":")[0]) for each in problems) == [
+        ("SettingMissing", "ACME_URL"),
+        ("SettingUnusable", "ACME_PRINCIPAL"),
+    ]
 
 
 def test_a_quarantine_for_want_of_a_setting_is_told_once(acme: Application) -> None:
