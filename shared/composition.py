@@ -725,6 +725,7 @@ class Services:
             limiter=self.limiter,
             queues=self.queues,
             environment=self.settings.environment,
+            notifications=self.settings.notifications,
             clock=self.clock,
         )
 

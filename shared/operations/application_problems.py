@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.config.applications import Application, missing_settings
+from shared.config.settings import CLIENT_STATE, NotificationSettings
 from shared.provisioning.applications_state import (
     TOO_MANY_FAILURES,
     UNREADABLE,
@@ -63,6 +64,7 @@ def find_problems(
     state: ApplicationState,
     cycles: Cycles,
     environment: Mapping[str, str],
+    notifications: NotificationSettings,
     now: datetime,
 ) -> tuple[ApplicationProblem, ...]:
     """Everything that is wrong around an enabled application, causes first; none of a disabled one."""
@@ -72,6 +74,7 @@ def find_problems(
     return (
         *settings,
         *_directory(cycles, now),
+        *_notifications(notifications),
         *_status(state),
         *_quarantine(state, settings),
     )
@@ -86,6 +89,13 @@ def _settings(application: Application, environment: Mapping[str, str]) -> Itera
         else:
             code = ProblemCode.SETTING_MISSING
         yield ApplicationProblem(code=code, text=str(missing), remedy=_SETTING_REMEDIES[code])
+
+
+def _notifications(notifications: NotificationSettings) -> Iterator[ApplicationProblem]:
+    if notifications.problem:
+        code = ProblemCode.SETTING_UNRESOLVED if notifications.is_unresolved else ProblemCode.SETTING_UNUSABLE
+        text = f"{CLIENT_STATE}: {notifications.problem}. Changes wait for the timer meanwhile, up to a minute."
+        yield ApplicationProblem(code=code, text=text, remedy=_SETTING_REMEDIES[code])
 
 
 def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:

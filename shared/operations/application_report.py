@@ -13,6 +13,7 @@ from datetime import datetime
 
 from shared.clock import Clock, read_instant
 from shared.config.applications import Application, Applications
+from shared.config.settings import NotificationSettings
 from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.accounts import AccountState
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus, StatusChange
@@ -113,6 +114,7 @@ class ApplicationReports:
     queues: Queues
     environment: Mapping[str, str] = field(repr=False)
     """All settings, to tell which of those that an application names are missing."""
+    notifications: NotificationSettings
     clock: Clock
 
     async def report(self, application: Application) -> ApplicationReport:
@@ -150,7 +152,14 @@ class ApplicationReports:
             enabled=application.enabled,
             status=state.status,
             reason=f"{state.reason}: {state.detail}".strip(": "),
-            problems=find_problems(application, state=state, cycles=cycles, environment=self.environment, now=now),
+            problems=find_problems(
+                application,
+                state=state,
+                cycles=cycles,
+                environment=self.environment,
+                notifications=self.notifications,
+                now=now,
+            ),
             since=state.since,
             next_probe_at=state.next_probe_at,
             history=state.history,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.config.applications import Application, load_applications
+from shared.config.settings import Settings
 from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.applications_state import UNREADABLE, ApplicationState, ApplicationStatus
 from shared.provisioning.figures.cycles import Cycle, Cycles
@@ -51,13 +52,16 @@ def found(
     *,
     state: ApplicationState | None = None,
     cycles: Cycles | None = None,
+    client_state: str = "",
     **settings: str,
 ) -> tuple[ApplicationProblem, ...]:
+    storage = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     return find_problems(
         acme,
         state=state or ApplicationState(name="acme"),
         cycles=cycles or ran("pulled", minutes_ago=1),
         environment={**GOOD, **settings},
+        notifications=Settings.load({**storage, "NOTIFICATION_CLIENT_STATE": client_state}).notifications,
         now=START,
     )
 
@@ -103,6 +107,25 @@ def test_a_setting_without_a_secret_is_named_and_never_shown(
     assert (problem.code, problem.text.startswith(f"{name}: ")) == (code, True)
     assert "vault.azure.net" not in problem.text.casefold() + problem.remedy.casefold()
     assert problem.remedy.endswith("restart the app.")
+
+
+@pytest.mark.parametrize(
+    ("client_state", "code"),
+    [
+        pytest.param("", "", id="off"),
+        pytest.param("sixteen printable", "", id="on"),
+        pytest.param(UNRESOLVED, "SettingUnresolved", id="the vault was not reached"),
+        pytest.param("short", "SettingUnusable", id="no secret of ours"),
+    ],
+)
+def test_a_secret_of_notifications_that_cannot_be_used_is_named(
+    acme: Application, client_state: str, code: str
+) -> None:
+    problems = found(acme, client_state=client_state)
+
+    assert [each.code for each in problems] == ([code] if code else [])
+    assert all("NOTIFICATION_CLIENT_STATE" in each.text for each in problems)
+    assert not any("vault.azure.net" in each.text for each in problems)
 
 
 def test_an_address_that_a_setting_does_not_give_is_told_once(tmp_path: Path) -> None:
