@@ -18,12 +18,12 @@ from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
 from shared.config.profile_files import ProfileFinder, profiles_given, profiles_in
 from shared.config.provisioning_file import (
+    SECRET_KEYS,
     Adoption,
-    ApiKeyAuth,
     ApplicationEntry,
     Auth,
     BasicAuth,
-    BearerAuth,
+    ClientCredentialsAuth,
     DeletionGuard,
     Deprovisioning,
     Drift,
@@ -33,7 +33,7 @@ from shared.config.provisioning_file import (
     ScopingFilter,
 )
 from shared.config.queue_names import refuse_name
-from shared.config.settings import is_unresolved
+from shared.config.settings import holds_value, is_unresolved
 from shared.config.validation import problem_at, unknown_key, validated
 
 __all__ = [
@@ -60,8 +60,13 @@ class MissingSetting:
     """It is there, and is the text of a Key Vault reference that did not resolve."""
     expected: str = ""
     """It has a value, which cannot be used; what was expected. Empty: it has none."""
+    instead: str = ""
+    """The setting that is used in its place, so that everything works all the same; empty: none."""
 
     def __str__(self) -> str:
+        return f"{self._trouble()}; {self.instead} is used in its place" if self.instead else self._trouble()
+
+    def _trouble(self) -> str:
         needed = f"needed by applications.{self.application}.{self.key}"
         if self.is_unresolved:
             return f"{self.setting}: the Key Vault reference of this app setting did not resolve; {needed}"
@@ -148,6 +153,11 @@ class Application:
     def connection_settings(self) -> tuple[tuple[str, str], ...]:
         """Those without which nothing can be sent to the vendor: where it is, and the credentials."""
         return (*self.address_settings, *_auth_settings(self.auth))
+
+    @property
+    def secret_settings(self) -> tuple[tuple[str, str], ...]:
+        """The secrets of the credentials, in the order in which they are tried; one is enough."""
+        return _secret_settings(self.auth)
 
     def has_other_principal(self, other: Application) -> bool:
         """Whether two configurations are about two service principals; one that is not known may be the same."""
@@ -244,10 +254,18 @@ def missing_settings(
 
 
 def _missing_secrets(application: Application, environment: Mapping[str, str]) -> Iterator[MissingSetting]:
+    alternatives = application.secret_settings
+    instead = next((setting for _, setting in alternatives if holds_value(environment.get(setting))), "")
     for key, setting in (*_auth_settings(application.auth), *application.notify_settings):
-        value = environment.get(setting, "")
-        if not value or is_unresolved(value):
-            yield MissingSetting(application=application.name, key=key, setting=setting, is_unresolved=bool(value))
+        # A second secret is there for a rotation only: nobody misses it.
+        if not holds_value(environment.get(setting)) and (key, setting) not in alternatives[1:]:
+            yield MissingSetting(
+                application=application.name,
+                key=key,
+                setting=setting,
+                is_unresolved=is_unresolved(environment.get(setting, "")),
+                instead=instead if (key, setting) in alternatives else "",
+            )
 
 
 def _load_application(
@@ -313,7 +331,9 @@ def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) 
     for name, application in applications.items():
         if not application.enabled or not application.base_url:
             continue
-        identity = (application.base_url.casefold(), *(setting for _, setting in _auth_settings(application.auth)[:2]))
+        others = application.secret_settings[1:]
+        credential = (named[1] for named in _auth_settings(application.auth) if named not in others)
+        identity = (application.base_url.casefold(), *credential)
         other = first.setdefault(identity, name)
         if other != name:
             expected = f"another endpoint or credential than applications.{other}, which owns the same accounts"
@@ -321,11 +341,14 @@ def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) 
 
 
 def _auth_settings(auth: Auth) -> tuple[tuple[str, str], ...]:
-    if isinstance(auth, BearerAuth):
-        secondary = [("auth.secondary_token", auth.secondary_token)] if auth.secondary_token else []
-        return (("auth.token", auth.token), *secondary)
-    if isinstance(auth, ApiKeyAuth):
-        return (("auth.key", auth.key),)
+    """What names the identity, where the credentials have that, then the secrets."""
+    named: tuple[tuple[str, str], ...] = ()
     if isinstance(auth, BasicAuth):
-        return (("auth.username", auth.username), ("auth.password", auth.password))
-    return (("auth.client_id", auth.client_id), ("auth.client_secret", auth.client_secret))
+        named = (("auth.username", auth.username),)
+    elif isinstance(auth, ClientCredentialsAuth):
+        named = (("auth.client_id", auth.client_id),)
+    return (*named, *_secret_settings(auth))
+
+
+def _secret_settings(auth: Auth) -> tuple[tuple[str, str], ...]:
+    return tuple((f"auth.{key}", setting) for key in SECRET_KEYS[auth.type] if (setting := getattr(auth, key)))

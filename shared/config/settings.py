@@ -161,7 +161,7 @@ class Settings:
     def secret(self, name: str) -> str:
         """The secret in the setting `name`. Raises `MissingSecretError` naming the setting; never logs the value."""
         value = self.environment.get(name, "")
-        if not value:
+        if not value.strip():
             raise MissingSecretError(name, "this app setting is absent; add it, as a Key Vault reference in Azure")
         if is_unresolved(value):
             reason = "the Key Vault reference did not resolve; check the secret's name and the identity's access"
@@ -172,6 +172,11 @@ class Settings:
 def is_unresolved(value: str) -> bool:
     """Whether a setting is still the text of its Key Vault reference: the platform could not put the secret there."""
     return value.strip().casefold().startswith(_UNRESOLVED)
+
+
+def holds_value(value: str | None) -> bool:
+    """Whether a setting holds what it is for: neither nothing nor the text of a reference."""
+    return bool(value and value.strip()) and not is_unresolved(value or "")
 
 
 class _Reader:

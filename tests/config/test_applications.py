@@ -210,6 +210,46 @@ def test_of_a_text_that_anybody_wrote_no_setting_is_read_and_the_principal_may_b
     assert not given.has_other_principal(known)
 
 
+TWO_SECRETS = {
+    "token": "{type: bearer, token: ONE, secondary_token: TWO}",
+    "key": "{type: api_key, key: ONE, secondary_key: TWO}",
+    "client_secret": "{type: oauth2_client_credentials, client_id: ID, client_secret: ONE, "
+    "secondary_client_secret: TWO, token_url: https://h/token}",
+}
+
+
+@pytest.mark.parametrize("key", TWO_SECRETS)
+@pytest.mark.parametrize(
+    ("one", "two", "missing"),
+    [
+        pytest.param("x", "x", [], id="both"),
+        pytest.param("x", "", [], id="no second"),
+        pytest.param("x", VAULT, [], id="a second that did not resolve"),
+        pytest.param("", "x", [("ONE", False, "TWO")], id="no first"),
+        pytest.param(VAULT, "x", [("ONE", True, "TWO")], id="a first that did not resolve"),
+        pytest.param("", "", [("ONE", False, "")], id="neither"),
+        pytest.param(VAULT, " ", [("ONE", True, "")], id="neither, and the vault was not reached"),
+    ],
+)
+def test_of_two_secrets_one_is_enough_and_a_missing_first_one_is_said(tmp_path, key, one, two, missing):
+    text = f"""
+version: 1
+applications:
+  app:
+    profile: scim
+    service_principal_id: 11111111-1111-1111-1111-111111111111
+    base_url: https://h/scim
+    auth: {TWO_SECRETS[key]}
+"""
+    applications = load(tmp_path, text)
+
+    found = missing_settings(applications, {"ID": "i", "ONE": one, "TWO": two})
+
+    assert [(each.setting, each.is_unresolved, each.instead) for each in found] == missing
+    assert all(each.key == f"auth.{key}" for each in found)
+    assert all(("TWO is used in its place" in str(each)) is bool(each.instead) for each in found)
+
+
 def test_defaults_are_merged_below_an_application_key_by_key(tmp_path):
     text = "version: 1\ndefaults:\n  deletion_guard: {max_count: 7, max_percent: 5}\n  scope: all\napplications:" + FUZE
 
