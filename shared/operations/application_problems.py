@@ -20,6 +20,9 @@ from shared.provisioning.applications_state import (
 )
 from shared.provisioning.figures.cycles import COMPLETE, Cycle, Cycles
 from shared.scim.error_catalogue import ErrorCode, remedy_for
+from shared.scim.refused_secrets import RefusedSecret
+
+_TAKE_UP = "then take it up as the README says (Take up a changed secret)"
 
 UNREAD_AFTER = timedelta(minutes=15)
 """A directory that was not read to its end for so long is a problem; the alert waits as long."""
@@ -38,6 +41,8 @@ class ProblemCode(StrEnum):
     """A setting is still the text of its Key Vault reference: the vault was not reached, or did not give the secret."""
     SETTING_UNUSABLE = "SettingUnusable"
     """A setting has a value that cannot be used: an address that is none, say."""
+    CREDENTIAL_REFUSED = "CredentialRefused"
+    """One of two secrets is refused by the vendor, and the other one is used: as the instance saw that answers."""
     DIRECTORY_REFUSED = "DirectoryRefused"
     """Microsoft Graph does not accept the app's identity: nobody's changes arrive."""
     DIRECTORY_UNREAD = "DirectoryUnread"
@@ -65,6 +70,7 @@ def find_problems(
     cycles: Cycles,
     environment: Mapping[str, str],
     notifications: NotificationSettings,
+    refused: RefusedSecret | None,
     now: datetime,
 ) -> tuple[ApplicationProblem, ...]:
     """Everything that is wrong around an enabled application, causes first; none of a disabled one."""
@@ -73,6 +79,7 @@ def find_problems(
     settings = list(_settings(application, environment))
     return (
         *settings,
+        *_refused(refused),
         *_directory(cycles, now),
         *_notifications(notifications),
         *_status(state),
@@ -89,6 +96,15 @@ def _settings(application: Application, environment: Mapping[str, str]) -> Itera
         else:
             code = ProblemCode.SETTING_MISSING
         yield ApplicationProblem(code=code, text=str(missing), remedy=_SETTING_REMEDIES[code])
+
+
+def _refused(refused: RefusedSecret | None) -> Iterator[ApplicationProblem]:
+    if refused is not None:
+        yield ApplicationProblem(
+            code=ProblemCode.CREDENTIAL_REFUSED,
+            text=f"{refused.setting}: the vendor refuses this secret; {refused.instead} is tried in its place.",
+            remedy=f"Put a good secret into {refused.setting}; {_TAKE_UP}. test-connection shows how each is answered.",
+        )
 
 
 def _notifications(notifications: NotificationSettings) -> Iterator[ApplicationProblem]:
@@ -150,10 +166,10 @@ def _name_of(problem: ApplicationProblem) -> str:
 
 
 _SETTING_REMEDIES = {
-    ProblemCode.SETTING_MISSING: "Add the setting, in Azure as a Key Vault reference; then restart the app.",
+    ProblemCode.SETTING_MISSING: f"Add the setting, in Azure as a Key Vault reference; {_TAKE_UP}.",
     ProblemCode.SETTING_UNRESOLVED: "Check that the secret is in the vault, that the app's identity has the role Key "
-    "Vault Secrets User, and that the app may reach the vault; then restart the app.",
-    ProblemCode.SETTING_UNUSABLE: "Correct the setting; then restart the app.",
+    f"Vault Secrets User, and that the app may reach the vault; {_TAKE_UP}.",
+    ProblemCode.SETTING_UNUSABLE: f"Correct the setting; {_TAKE_UP}.",
 }
 
 _REMEDIES = {

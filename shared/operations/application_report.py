@@ -24,6 +24,7 @@ from shared.provisioning.figures.cycles import Cycle, CycleBook, Cycles
 from shared.provisioning.figures.hours import rate_achieved
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.provisioning_log import LogStatus
+from shared.scim.refused_secrets import RefusedSecrets
 from shared.storage.limiter import Limiter
 from shared.storage.queues import Queues
 from shared.storage.tables import StorageUnavailable, gather_all
@@ -115,6 +116,7 @@ class ApplicationReports:
     environment: Mapping[str, str] = field(repr=False)
     """All settings, to tell which of those that an application names are missing."""
     notifications: NotificationSettings
+    refused_secrets: RefusedSecrets
     clock: Clock
 
     async def report(self, application: Application) -> ApplicationReport:
@@ -158,6 +160,7 @@ class ApplicationReports:
                 cycles=cycles,
                 environment=self.environment,
                 notifications=self.notifications,
+                refused=self.refused_secrets.of(name),
                 now=now,
             ),
             since=state.since,

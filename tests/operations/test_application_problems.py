@@ -12,6 +12,7 @@ from shared.config.settings import Settings
 from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.applications_state import UNREADABLE, ApplicationState, ApplicationStatus
 from shared.provisioning.figures.cycles import Cycle, Cycles
+from shared.scim.refused_secrets import RefusedSecret
 from tests.world import START
 
 UNRESOLVED = "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/ACME-TOKEN)"
@@ -53,6 +54,7 @@ def found(
     state: ApplicationState | None = None,
     cycles: Cycles | None = None,
     client_state: str = "",
+    refused: RefusedSecret | None = None,
     **settings: str,
 ) -> tuple[ApplicationProblem, ...]:
     storage = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -62,6 +64,7 @@ def found(
         cycles=cycles or ran("pulled", minutes_ago=1),
         environment={**GOOD, **settings},
         notifications=Settings.load({**storage, "NOTIFICATION_CLIENT_STATE": client_state}).notifications,
+        refused=refused,
         now=START,
     )
 
@@ -106,7 +109,7 @@ def test_a_setting_without_a_secret_is_named_and_never_shown(
 
     assert (problem.code, problem.text.startswith(f"{name}: ")) == (code, True)
     assert "vault.azure.net" not in problem.text.casefold() + problem.remedy.casefold()
-    assert problem.remedy.endswith("restart the app.")
+    assert problem.remedy.endswith("then take it up as the README says (Take up a changed secret).")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,13 @@ def test_an_address_that_a_setting_does_not_give_is_told_once(tmp_path: Path) ->
         ("SettingMissing", "ACME_URL"),
         ("SettingUnusable", "ACME_PRINCIPAL"),
     ]
+
+
+def test_a_secret_that_is_refused_while_another_one_is_used_is_named(acme: Application) -> None:
+    [problem] = found(acme, refused=RefusedSecret("ACME_TOKEN", "ACME_TOKEN_NEXT"))
+
+    assert problem.code == "CredentialRefused"
+    assert problem.text.startswith("ACME_TOKEN: ") and "ACME_TOKEN_NEXT" in problem.text
 
 
 def test_a_quarantine_for_want_of_a_setting_is_told_once(acme: Application) -> None:

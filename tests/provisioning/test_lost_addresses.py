@@ -76,7 +76,7 @@ async def test_its_application_stops_and_the_right_value_is_enough(
     application = world.services.applications[STOPPED]
     stopped = (await world.services.states.read_fresh(STOPPED)).status
     tested = await check_connection(
-        application, world.services.client_of(application), environment=world.services.settings.environment
+        application, world.services.connections, environment=world.services.settings.environment
     )
 
     await start(world)
