@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from shared.provisioning.subscription_keeping import SubscriptionKeeper
     from shared.scim.client import Departure, Gate, ScimClient
     from shared.scim.connections import ScimConnections
+    from shared.scim.refused_secrets import RefusedSecrets
     from shared.storage.connections import Identities
     from shared.storage.limiter import Limiter
     from shared.storage.queues import Queues
@@ -171,8 +172,18 @@ class Services:
         from shared.scim.connections import ScimConnections
 
         return ScimConnections(
-            secret=self.settings.secret, gate_of=self.gate_of, timeout_s=self.settings.vendor_timeout_s
+            secret=self.settings.secret,
+            gate_of=self.gate_of,
+            timeout_s=self.settings.vendor_timeout_s,
+            refused=self.refused_secrets,
         )
+
+    @cached_property
+    def refused_secrets(self) -> RefusedSecrets:
+        """Secrets that a vendor refused in this process while another one is tried in their place."""
+        from shared.scim.refused_secrets import RefusedSecrets
+
+        return RefusedSecrets()
 
     @cached_property
     def identities(self) -> Identities:
@@ -726,6 +737,8 @@ class Services:
             limiter=self.limiter,
             queues=self.queues,
             environment=self.settings.environment,
+            notifications=self.settings.notifications,
+            refused_secrets=self.refused_secrets,
             clock=self.clock,
         )
 
@@ -778,6 +791,9 @@ def _validate(settings: Settings) -> Applications:
 
     applications = load_applications(settings.provisioning_config, settings.environment)
     for missing in missing_settings(applications, settings.environment):
+        if missing.instead:
+            # It works; the status says it all the same.
+            continue
         # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
         telemetry.emit(
             telemetry.Event.SETTING_MISSING,

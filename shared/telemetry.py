@@ -54,6 +54,7 @@ class Event(StrEnum):
     OPERATOR_ACTED = "operator.acted"
     CREDENTIAL_EXPIRING = "credential.expiring"
     CREDENTIAL_EXPIRED = "credential.expired"
+    CREDENTIAL_REFUSED = "credential.refused"
     DIGEST_STUCK = "digest.stuck"
     NOTICE_DELIVERED = "notice.delivered"
     NOTICE_FAILED = "notice.failed"
@@ -89,6 +90,7 @@ _WARNINGS = frozenset(
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
         Event.CREDENTIAL_EXPIRING,
+        Event.CREDENTIAL_REFUSED,
         Event.DIGEST_STUCK,
         Event.NOTICE_FAILED,
         Event.SUBSCRIPTION_FAILED,

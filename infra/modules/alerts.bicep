@@ -116,8 +116,8 @@ var rules = [
   }
   {
     name: 'setting-missing'
-    title: 'A secret is missing'
-    description: 'An enabled application names a setting that is absent. Without a credential it is quarantined, without one of notify nobody is told; other applications are not touched.'
+    title: 'A setting is missing'
+    description: 'A setting that is needed is absent, its Key Vault reference did not resolve, or its value cannot be used. Without a credential or an address its application is quarantined, without a secret of notify nobody is told, without NOTIFICATION_CLIENT_STATE changes wait for the timer; nobody else is touched.'
     severity: 1
     query: loadTextContent('../queries/setting-missing.kql')
     measure: 'missing'

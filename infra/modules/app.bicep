@@ -57,7 +57,8 @@ param settings appSettings
 @description('Required. Tags of every resource.')
 param tags tagSet
 
-// A reference without a version: the platform takes up a new one within a day, or at once on a restart.
+// A reference without a version: the platform reads it again within a day, and not surely on a restart; README, Take up
+// a changed secret, says how to make it.
 var secretReferences = toObject(
   secretSettings,
   setting => setting,

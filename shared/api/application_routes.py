@@ -116,16 +116,12 @@ async def _check_connections(services: Services, chosen: Sequence[Application]) 
     except StorageUnavailable:
         gate = None
     connections = ScimConnections(
-        secret=services.settings.secret, gate_of=gate, timeout_s=services.settings.vendor_timeout_s
+        secret=services.settings.secret,
+        gate_of=gate,
+        timeout_s=services.settings.vendor_timeout_s,
+        refused=services.refused_secrets,
     )
     try:
-        return [
-            await check_connection(
-                each,
-                connections.client_of(each) if each.enabled else None,
-                environment=services.settings.environment,
-            )
-            for each in chosen
-        ]
+        return [await check_connection(each, connections, environment=services.settings.environment) for each in chosen]
     finally:
         await connections.aclose()

@@ -78,7 +78,7 @@ def test_connection(
         else:
             reports = [post(path_of("applications", application, "test-connection"), ConnectionReport)]
         show(reports, [rendering.connections_table(reports)], as_json=as_json)
-        if not all(report.ok for report in reports):
+        if any(report.needs_a_person for report in reports):
             raise typer.Exit(ExitCode.ATTENTION)
 
 

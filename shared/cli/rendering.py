@@ -120,7 +120,8 @@ def connections_table(reports: Sequence[ConnectionReport]) -> Table:
     table = _table("Application", "Address", "Settings", "Answer", "Next")
     for report in reports:
         settings = "\n".join(f"{name}{'' if is_set else ' (missing)'}" for name, is_set in report.settings.items())
-        cells = (report.application, report.address, settings, report.answer, report.advice or "nothing")
+        answers = "\n".join([report.answer, *(f"{each.setting}: {each.answer}" for each in report.secrets)])
+        cells = (report.application, report.address, settings, answers, report.advice or "nothing")
         table.add_row(*(_text(cell) for cell in cells))
     return table
 

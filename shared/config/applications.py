@@ -18,12 +18,12 @@ from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
 from shared.config.profile_files import ProfileFinder, profiles_given, profiles_in
 from shared.config.provisioning_file import (
+    SECRET_KEYS,
     Adoption,
-    ApiKeyAuth,
     ApplicationEntry,
     Auth,
     BasicAuth,
-    BearerAuth,
+    ClientCredentialsAuth,
     DeletionGuard,
     Deprovisioning,
     Drift,
@@ -33,7 +33,7 @@ from shared.config.provisioning_file import (
     ScopingFilter,
 )
 from shared.config.queue_names import refuse_name
-from shared.config.settings import is_unresolved
+from shared.config.settings import holds_value, is_unresolved
 from shared.config.validation import problem_at, unknown_key, validated
 
 __all__ = [
@@ -50,16 +50,44 @@ _REPLACED_WHOLE = frozenset({"auth"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingSetting:
+    """A setting that an enabled application names and that is absent or empty, or does not hold what it should."""
+
+    application: str
+    key: str
+    setting: str
+    is_unresolved: bool = False
+    """It is there, and is the text of a Key Vault reference that did not resolve."""
+    expected: str = ""
+    """It has a value, which cannot be used; what was expected. Empty: it has none."""
+    instead: str = ""
+    """The setting that is used in its place, so that everything works all the same; empty: none."""
+
+    def __str__(self) -> str:
+        return f"{self._trouble()}; {self.instead} is used in its place" if self.instead else self._trouble()
+
+    def _trouble(self) -> str:
+        needed = f"needed by applications.{self.application}.{self.key}"
+        if self.is_unresolved:
+            return f"{self.setting}: the Key Vault reference of this app setting did not resolve; {needed}"
+        if self.expected:
+            return f"{self.setting}: this app setting cannot be used; {needed}; expected {self.expected}"
+        return f"{self.setting}: an app setting with this name is {needed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """One connected vendor tenant, with profile and overrides already put together."""
 
     name: str
     enabled: bool
     service_principal_id: str
+    """Empty while a setting that it is in gives none."""
     profile: Profile
     """The vendor's profile with this application's overrides in force: mappings, matching, actions, protocol."""
     base_url: str
-    """Without a slash at the end. Empty only for a disabled application that has none."""
+    """Without a slash at the end. Empty for a disabled application that has none, and while a setting in `unfilled`
+    gives none: then nothing can be sent."""
     auth: Auth
     """`token_url` and `header` are filled in from the profile."""
     scope: ScopeMode
@@ -78,6 +106,10 @@ class Application:
     notify: Notify
     config_hash: str
     """Changes when an account may have to be evaluated again."""
+    address_settings: tuple[tuple[str, str], ...] = ()
+    """Key in the file and name of every setting that an address, or the service principal's id, has as `${NAME}`."""
+    unfilled: tuple[MissingSetting, ...] = ()
+    """Those of `address_settings` that give no usable value."""
 
     @property
     def users(self) -> ResourceProfile:
@@ -115,12 +147,22 @@ class Application:
     @property
     def setting_names(self) -> tuple[tuple[str, str], ...]:
         """Key in the file and name of every setting this application needs."""
-        return (*self.credential_settings, *self.notify_settings)
+        return (*self.connection_settings, *self.notify_settings)
 
     @property
-    def credential_settings(self) -> tuple[tuple[str, str], ...]:
-        """Those without which nothing can be sent to the vendor."""
-        return _auth_settings(self.auth)
+    def connection_settings(self) -> tuple[tuple[str, str], ...]:
+        """Those without which nothing can be sent to the vendor: where it is, and the credentials."""
+        return (*self.address_settings, *_auth_settings(self.auth))
+
+    @property
+    def secret_settings(self) -> tuple[tuple[str, str], ...]:
+        """The secrets of the credentials, in the order in which they are tried; one is enough."""
+        return _secret_settings(self.auth)
+
+    def has_other_principal(self, other: Application) -> bool:
+        """Whether two configurations are about two service principals; one that is not known may be the same."""
+        both = {self.service_principal_id, other.service_principal_id} - {""}
+        return len(both) > 1
 
     @property
     def notify_settings(self) -> tuple[tuple[str, str], ...]:
@@ -155,23 +197,6 @@ class Applications(Mapping[str, Application]):
         return tuple(application for application in self._applications.values() if application.enabled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingSetting:
-    """A setting that an enabled application names and that is absent or empty, or holds no secret."""
-
-    application: str
-    key: str
-    setting: str
-    is_unresolved: bool = False
-    """It is there, and is the text of a Key Vault reference that did not resolve."""
-
-    def __str__(self) -> str:
-        if self.is_unresolved:
-            needed = f"needed by applications.{self.application}.{self.key}"
-            return f"{self.setting}: the Key Vault reference of this app setting did not resolve; {needed}"
-        return f"{self.setting}: an app setting with this name is needed by applications.{self.application}.{self.key}"
-
-
 class _TopLevel(ConfigurationModel):
     version: Literal[1]
     defaults: Mapping[str, Any] | None = None
@@ -181,7 +206,8 @@ class _TopLevel(ConfigurationModel):
 def load_applications(path: Path, environment: Mapping[str, str]) -> Applications:
     """Every application of the file, ready to use.
 
-    `environment` fills `${NAME}` in URLs, regions and placeholders (never secrets: those are looked up when used).
+    `environment` fills `${NAME}` in URLs, regions, placeholders and ids of service principals (never secrets: those are
+    looked up when used). A setting that gives no usable value is one application's trouble (`Application.unfilled`).
     Raises `ConfigurationError` with one `file:line: key: what was expected` per mistake.
     """
     return _load(read_yaml(path), find_profile=profiles_in(path.parent), environment=environment)
@@ -215,14 +241,31 @@ def _load(tree: LocatedMap, *, find_profile: ProfileFinder, environment: Mapping
 def missing_settings(
     applications: Mapping[str, Application], environment: Mapping[str, str]
 ) -> tuple[MissingSetting, ...]:
-    """The settings that enabled applications name and `environment` does not hold, or not as secrets."""
+    """The settings that enabled applications name and that do not hold what they should.
+
+    Secrets are looked for in `environment`; what fills an address was read with the file.
+    """
     return tuple(
-        MissingSetting(application=name, key=key, setting=setting, is_unresolved=bool(environment.get(setting)))
-        for name, application in applications.items()
+        missing
+        for application in applications.values()
         if application.enabled
-        for key, setting in application.setting_names
-        if not environment.get(setting) or is_unresolved(environment[setting])
+        for missing in (*application.unfilled, *_missing_secrets(application, environment))
     )
+
+
+def _missing_secrets(application: Application, environment: Mapping[str, str]) -> Iterator[MissingSetting]:
+    alternatives = application.secret_settings
+    instead = next((setting for _, setting in alternatives if holds_value(environment.get(setting))), "")
+    for key, setting in (*_auth_settings(application.auth), *application.notify_settings):
+        # A second secret is there for a rotation only: nobody misses it.
+        if not holds_value(environment.get(setting)) and (key, setting) not in alternatives[1:]:
+            yield MissingSetting(
+                application=application.name,
+                key=key,
+                setting=setting,
+                is_unresolved=is_unresolved(environment.get(setting, "")),
+                instead=instead if (key, setting) in alternatives else "",
+            )
 
 
 def _load_application(
@@ -240,10 +283,10 @@ def _load_application(
     return Application(
         name=name,
         enabled=entry.enabled,
-        service_principal_id=entry.service_principal_id,
+        service_principal_id=parts.addresses.service_principal_id,
         profile=parts.profile,
-        base_url=parts.base_url,
-        auth=parts.auth,
+        base_url=parts.addresses.base_url,
+        auth=parts.addresses.auth,
         scope=entry.scope,
         exclude_default_access=parts.profile.roles.exclude_default_access,
         scoping_filters=entry.scoping_filters,
@@ -257,6 +300,17 @@ def _load_application(
         drift=entry.drift,
         notify=entry.notify,
         config_hash=parts.config_hash,
+        address_settings=parts.addresses.settings,
+        unfilled=tuple(
+            MissingSetting(
+                application=name,
+                key=each.key,
+                setting=each.setting,
+                is_unresolved=each.is_unresolved,
+                expected=each.expected,
+            )
+            for each in parts.addresses.unfilled
+        ),
     )
 
 
@@ -277,7 +331,9 @@ def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) 
     for name, application in applications.items():
         if not application.enabled or not application.base_url:
             continue
-        identity = (application.base_url.casefold(), *(setting for _, setting in _auth_settings(application.auth)[:2]))
+        others = application.secret_settings[1:]
+        credential = (named[1] for named in _auth_settings(application.auth) if named not in others)
+        identity = (application.base_url.casefold(), *credential)
         other = first.setdefault(identity, name)
         if other != name:
             expected = f"another endpoint or credential than applications.{other}, which owns the same accounts"
@@ -285,11 +341,14 @@ def _doubled_targets(applications: Mapping[str, Application], tree: LocatedMap) 
 
 
 def _auth_settings(auth: Auth) -> tuple[tuple[str, str], ...]:
-    if isinstance(auth, BearerAuth):
-        secondary = [("auth.secondary_token", auth.secondary_token)] if auth.secondary_token else []
-        return (("auth.token", auth.token), *secondary)
-    if isinstance(auth, ApiKeyAuth):
-        return (("auth.key", auth.key),)
+    """What names the identity, where the credentials have that, then the secrets."""
+    named: tuple[tuple[str, str], ...] = ()
     if isinstance(auth, BasicAuth):
-        return (("auth.username", auth.username), ("auth.password", auth.password))
-    return (("auth.client_id", auth.client_id), ("auth.client_secret", auth.client_secret))
+        named = (("auth.username", auth.username),)
+    elif isinstance(auth, ClientCredentialsAuth):
+        named = (("auth.client_id", auth.client_id),)
+    return (*named, *_secret_settings(auth))
+
+
+def _secret_settings(auth: Auth) -> tuple[tuple[str, str], ...]:
+    return tuple((f"auth.{key}", setting) for key in SECRET_KEYS[auth.type] if (setting := getattr(auth, key)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from shared.config.errors import ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap
 from shared.config.mapping import Apply, AttributeMapping
+from shared.config.model import GUID_PATTERN
 from shared.config.profile import MatchingAttribute, Mutability, Profile, RateLimit, ResourceProfile, TargetAttribute
 from shared.config.profile_files import ProfileFinder, UnknownProfileError
 from shared.config.provisioning_file import (
@@ -27,18 +29,45 @@ from shared.config.provisioning_file import (
     MappingOverride,
 )
 from shared.config.rule_checks import Finding, check_filters, check_mapping, check_matching
+from shared.config.settings import is_unresolved
 from shared.config.urls import (
     AddressError,
-    UnreadSettingError,
     checked_url,
     fill_settings,
     fill_template,
     resolve_base_url,
+    settings_in,
 )
 from shared.config.validation import problem_at
 
 _Overlaid = TypeVar("_Overlaid", bound=BaseModel)
+_GUID: Final = re.compile(GUID_PATTERN)
 _DOCUMENTATION: Final = {"printed", "confidence", "source", "note"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfilledSetting:
+    """A setting whose value the file asks for with `${NAME}`, and that does not give one that can be used."""
+
+    key: str
+    setting: str
+    is_unresolved: bool = False
+    """It is there, and is the text of a Key Vault reference that did not resolve."""
+    expected: str = ""
+    """It has a value, which cannot be used; what was expected. Empty: it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where an application is, at the vendor and in the directory."""
+
+    service_principal_id: str = ""
+    base_url: str = ""
+    auth: Auth
+    settings: tuple[tuple[str, str], ...] = ()
+    """Key of the file and name of every setting that is named with `${NAME}`."""
+    unfilled: tuple[UnfilledSetting, ...] = ()
+    """Those without a usable value. With one of them `base_url` is empty; without its own, `service_principal_id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +75,7 @@ class PartsInForce:
     """What profile and entry say together."""
 
     profile: Profile
-    base_url: str
-    auth: Auth
+    addresses: Addresses
     deprovisioning: Deprovisioning
     groups_out_of_scope: GroupDeprovision
     groups_hard_deleted: GroupDeprovision
@@ -75,7 +103,8 @@ def compose(
 ) -> PartsInForce:
     """The parts of one application. Raises `ConfigurationError` with every mistake and its line.
 
-    `environment` None: settings are not read, and an address that needs one stays empty.
+    `environment` None: settings are not read, and an address that needs one stays empty. A setting without a usable
+    value is no mistake of the file: it is in `addresses.unfilled`.
     """
     written = _Written(tree=tree, prefix=prefix)
     try:
@@ -89,21 +118,17 @@ def compose(
         *(written.problem(location, expected) for location, expected in _action_findings(deprovisioning, profile)),
         *(written.problem(location, expected) for location, expected in _group_findings(entry, profile)),
     ]
-    base_url, auth = "", entry.auth
+    addresses = Addresses(auth=entry.auth)
     try:
-        base_url, auth = _addresses(entry, profile, environment)
-    except UnreadSettingError:
-        pass
+        addresses = _addresses(entry, profile, environment)
     except AddressError as error:
-        if entry.enabled:
-            problems.append(written.problem(tuple(error.key.split(".")), error.expected))
+        problems.append(written.problem(tuple(error.key.split(".")), error.expected))
     if problems:
         raise ConfigurationError(problems)
     gone = GroupDeprovision.DELETE if profile.groups and profile.groups.delete else GroupDeprovision.EMPTY
     return PartsInForce(
         profile=profile,
-        base_url=base_url,
-        auth=auth,
+        addresses=addresses,
         deprovisioning=deprovisioning,
         groups_out_of_scope=entry.groups.out_of_scope if entry.groups else GroupDeprovision.EMPTY,
         groups_hard_deleted=(entry.groups.hard_deleted if entry.groups else None) or gone,
@@ -196,26 +221,74 @@ def _deprovisioning(entry: ApplicationEntry, profile: Profile) -> Deprovisioning
     return entry.deprovisioning.model_copy(update={"hard_deleted": hard_deleted})
 
 
-def _addresses(entry: ApplicationEntry, profile: Profile, environment: Mapping[str, str] | None) -> tuple[str, Auth]:
-    values = {
-        name: fill_settings(value, environment, key=f"placeholders.{name}")
-        for name, value in entry.placeholders.items()
+def _addresses(entry: ApplicationEntry, profile: Profile, environment: Mapping[str, str] | None) -> Addresses:
+    """Where the application is. Raises AddressError for what the file itself says wrongly of an enabled one."""
+    texts = _address_texts(entry, profile)
+    named = tuple((key, setting) for key, text in texts.items() for setting in settings_in(text))
+    values = environment or {}
+    unfilled = [
+        UnfilledSetting(key=key, setting=setting, is_unresolved=bool(value))
+        for key, setting in named
+        for value in (values.get(setting, "").strip(),)
+        if not value or is_unresolved(value)
+    ]
+    principal = ""
+    if all(each.key != "service_principal_id" for each in unfilled):
+        principal = fill_settings(entry.service_principal_id, values).lower()
+        if not _GUID.match(principal):
+            expected = "a GUID: the object id of the enterprise application"
+            unfilled += _unusable(named, AddressError("service_principal_id", expected))
+            principal = ""
+    known = Addresses(service_principal_id=principal, auth=entry.auth, settings=named)
+    if unfilled:
+        return known if environment is None else replace(known, unfilled=tuple(unfilled))
+    try:
+        base_url, auth = _resolve(entry, profile, {key: fill_settings(text, values) for key, text in texts.items()})
+    except AddressError as error:
+        unusable = _unusable(named, error)
+        if entry.enabled and not unusable:
+            raise
+        return replace(known, unfilled=unusable)
+    return replace(known, base_url=base_url, auth=auth)
+
+
+def _unusable(named: Sequence[tuple[str, str]], error: AddressError) -> tuple[UnfilledSetting, ...]:
+    """The settings whose values led to a mistake; none when it is the file's own."""
+    return tuple(
+        UnfilledSetting(key=key, setting=setting, expected=error.expected) for key, setting in named if key == error.key
+    )
+
+
+def _address_texts(entry: ApplicationEntry, profile: Profile) -> dict[str, str]:
+    """What may name settings, by its key in the file."""
+    token_url = None
+    if isinstance(entry.auth, ClientCredentialsAuth):
+        token_url = entry.auth.token_url or profile.credentials.token_url
+    texts = {
+        "service_principal_id": entry.service_principal_id,
+        **{f"placeholders.{name}": value for name, value in entry.placeholders.items()},
+        "region": entry.region,
+        "base_url": entry.base_url,
+        "auth.token_url": token_url,
     }
-    if entry.region is not None:
-        values["region"] = fill_settings(entry.region, environment, key="region")
-    override = entry.base_url and fill_settings(entry.base_url, environment, key="base_url")
-    base_url = resolve_base_url(profile.base_url, override=override, values=values)
+    return {key: text for key, text in texts.items() if text is not None}
+
+
+def _resolve(entry: ApplicationEntry, profile: Profile, filled: Mapping[str, str]) -> tuple[str, Auth]:
+    """The SCIM endpoint, and the credentials with what the profile says of them. Raises AddressError."""
+    values = {name: filled[f"placeholders.{name}"] for name in entry.placeholders}
+    if "region" in filled:
+        values["region"] = filled["region"]
+    base_url = resolve_base_url(profile.base_url, override=filled.get("base_url"), values=values)
     auth = entry.auth
     if isinstance(auth, ApiKeyAuth):
         return base_url, auth.model_copy(update={"header": auth.header or profile.credentials.header})
     if not isinstance(auth, ClientCredentialsAuth):
         return base_url, auth
-    template = auth.token_url or profile.credentials.token_url
-    if template is None:
+    if "auth.token_url" not in filled:
         raise AddressError("auth.token_url", "the token endpoint; this profile knows none")
-    token_url = fill_template(fill_settings(template, environment, key="auth.token_url"), values)
     resolved = {
-        "token_url": checked_url(token_url, key="auth.token_url"),
+        "token_url": checked_url(fill_template(filled["auth.token_url"], values), key="auth.token_url"),
         "scopes": auth.scopes or profile.credentials.scopes,
         "client_authentication": auth.client_authentication or profile.credentials.client_authentication,
     }

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 SETTING_NAME_PATTERN: Final = r"^[A-Z][A-Z0-9_]*$"
 GUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+GUID_OR_SETTING_PATTERN: Final = rf"{GUID_PATTERN}|^\$\{{[A-Za-z_][A-Za-z0-9_]*\}}$"
 DURATION_PATTERN: Final = r"^\d{1,6}[smhd]$"
 DAY_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}$"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
-from shared.config.model import DURATION_PATTERN, GUID_PATTERN, ConfigurationModel, Day, SettingName, Text
+from shared.config.model import DURATION_PATTERN, GUID_OR_SETTING_PATTERN, ConfigurationModel, Day, SettingName, Text
 from shared.config.profile import MatchingAttribute, Protocol, RoleRules, TargetAttribute
 
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -108,6 +108,8 @@ class ApiKeyAuth(ConfigurationModel):
 
     type: Literal["api_key"]
     key: SettingName
+    secondary_key: SettingName | None = None
+    """Tried when the first is refused, so that a key can be rotated without a gap."""
     header: str | None = None
     """Default: the profile's."""
     expires_on: Day | None = None
@@ -130,6 +132,8 @@ class ClientCredentialsAuth(ConfigurationModel):
     type: Literal["oauth2_client_credentials"]
     client_id: SettingName
     client_secret: SettingName
+    secondary_client_secret: SettingName | None = None
+    """Tried when the token endpoint refuses the first, so that a client secret can be rotated without a gap."""
     token_url: str | None = None
     """Default: the profile's template."""
     scopes: tuple[str, ...] = ()
@@ -139,6 +143,15 @@ class ClientCredentialsAuth(ConfigurationModel):
 
 
 Auth = Annotated[BearerAuth | ApiKeyAuth | BasicAuth | ClientCredentialsAuth, Field(discriminator="type")]
+
+
+SECRET_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "bearer": ("token", "secondary_token"),
+    "api_key": ("key", "secondary_key"),
+    "basic": ("password",),
+    "oauth2_client_credentials": ("client_secret", "secondary_client_secret"),
+}
+"""Type of `auth` -> the keys of its secrets, of which one is enough; the first is the one that has to be there."""
 
 
 class DeletionGuard(ConfigurationModel):
@@ -294,14 +307,14 @@ class ApplicationEntry(ConfigurationModel):
 
     profile: Text
     """The name of a shipped profile, or the path of a YAML file relative to this one."""
-    service_principal_id: Annotated[str, StringConstraints(pattern=GUID_PATTERN, to_lower=True)]
-    """Object id of the enterprise application in Entra."""
+    service_principal_id: Annotated[str, StringConstraints(pattern=GUID_OR_SETTING_PATTERN)]
+    """Object id of the enterprise application in Entra, or `${NAME}` of a setting that holds it."""
     auth: Auth
     """How requests are authenticated; secrets by the names of settings."""
     enabled: bool = True
     """False: nothing is read, written or checked for it; its secrets need not exist."""
     base_url: str | None = None
-    """SCIM endpoint; overrides the profile's."""
+    """SCIM endpoint; overrides the profile's. It may hold `${NAME}` of a setting, as other parts of addresses may."""
     region: str | None = None
     """Fills `{region}` of the profile's URL template, or chooses one of its URLs."""
     placeholders: Mapping[str, str] = {}

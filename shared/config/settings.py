@@ -23,6 +23,7 @@ _GRAPH: Final = "https://graph.microsoft.com/v1.0"
 _EVERY_MINUTE: Final = "0 * * * * *"
 _EVERY_FIVE_MINUTES: Final = "30 */5 * * * *"
 _CONFIGURATION: Final = "provisioning.yaml"
+CLIENT_STATE: Final = "NOTIFICATION_CLIENT_STATE"
 _NOTIFIED: Final = "/api/notified"
 _SHORTEST_CLIENT_STATE: Final = 16
 _LONGEST_CLIENT_STATE: Final = 128
@@ -70,6 +71,8 @@ class NotificationSettings:
     """`NOTIFICATION_CLIENT_STATE`: the secret that every notification has to carry, 16 to 128 printable characters."""
     problem: str = ""
     """Why a secret that is set cannot be used. The timer reads the directory all the same, so the app starts."""
+    is_unresolved: bool = False
+    """It is the text of a Key Vault reference that did not resolve."""
 
     @property
     def is_on(self) -> bool:
@@ -158,7 +161,7 @@ class Settings:
     def secret(self, name: str) -> str:
         """The secret in the setting `name`. Raises `MissingSecretError` naming the setting; never logs the value."""
         value = self.environment.get(name, "")
-        if not value:
+        if not value.strip():
             raise MissingSecretError(name, "this app setting is absent; add it, as a Key Vault reference in Azure")
         if is_unresolved(value):
             reason = "the Key Vault reference did not resolve; check the secret's name and the identity's access"
@@ -169,6 +172,11 @@ class Settings:
 def is_unresolved(value: str) -> bool:
     """Whether a setting is still the text of its Key Vault reference: the platform could not put the secret there."""
     return value.strip().casefold().startswith(_UNRESOLVED)
+
+
+def holds_value(value: str | None) -> bool:
+    """Whether a setting holds what it is for: neither nothing nor the text of a reference."""
+    return bool(value and value.strip()) and not is_unresolved(value or "")
 
 
 class _Reader:
@@ -230,10 +238,13 @@ def _read_notifications(reader: _Reader) -> NotificationSettings:
     host = reader.text("WEBSITE_HOSTNAME") or ""
     # Local tools name a host with a port, which nobody reaches from outside.
     base = reader.url("NOTIFICATION_URL", f"https://{host}" if host and ":" not in host else "")
-    client_state = reader.text("NOTIFICATION_CLIENT_STATE") or ""
+    client_state = reader.text(CLIENT_STATE) or ""
     problem = _client_state_problem(client_state)
     return NotificationSettings(
-        url=base and base + _NOTIFIED, client_state="" if problem else client_state, problem=problem
+        url=base and base + _NOTIFIED,
+        client_state="" if problem else client_state,
+        problem=problem,
+        is_unresolved=is_unresolved(client_state),
     )
 
 

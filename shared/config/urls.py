@@ -25,10 +25,6 @@ class AddressError(ValueError):
         self.expected = expected
 
 
-class UnreadSettingError(AddressError):
-    """A URL names a setting, and settings are not to be read."""
-
-
 def is_loopback(host: str | None) -> bool:
     """Whether a host name is this machine."""
     if host is None:
@@ -81,21 +77,14 @@ def checked_webhook_url(url: str, *, key: str) -> str:
     return url
 
 
-def fill_settings(text: str, environment: Mapping[str, str] | None, *, key: str) -> str:
-    """The text with each `${NAME}` replaced by that setting. Raises `AddressError` naming an absent one.
+def settings_in(text: str) -> tuple[str, ...]:
+    """The names of the settings that a text has as `${NAME}`, each once."""
+    return tuple(dict.fromkeys(_SETTING.findall(text)))
 
-    `environment` None: raises `UnreadSettingError` where a setting is named.
-    """
 
-    def value(match: re.Match[str]) -> str:
-        if environment is None:
-            raise UnreadSettingError(key, "no setting")
-        found = environment.get(match.group(1), "")
-        if not found:
-            raise AddressError(key, f"the setting {match.group(1)} to be present")
-        return found
-
-    return _SETTING.sub(value, text)
+def fill_settings(text: str, environment: Mapping[str, str]) -> str:
+    """The text with each `${NAME}` replaced by that setting, which is there."""
+    return _SETTING.sub(lambda match: environment[match.group(1)].strip(), text)
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> str:

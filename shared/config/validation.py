@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from shared.config.errors import ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap, nearest_line
-from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_PATTERN, SETTING_NAME_PATTERN
+from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_OR_SETTING_PATTERN, SETTING_NAME_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
 _PATTERNS: Final = {
     SETTING_NAME_PATTERN: "the name of a setting (upper case letters, digits and '_'), never the secret itself",
-    GUID_PATTERN: "a GUID: the object id of the enterprise application",
+    GUID_OR_SETTING_PATTERN: "a GUID: the object id of the enterprise application; or ${NAME}, a setting with it",
     DURATION_PATTERN: "a whole number and s, m, h or d, such as 7d",
     DAY_PATTERN: "a day, YYYY-MM-DD",
 }

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.config.applications import Application, missing_settings
+from shared.config.settings import CLIENT_STATE, NotificationSettings
 from shared.provisioning.applications_state import (
     TOO_MANY_FAILURES,
     UNREADABLE,
@@ -19,6 +20,9 @@ from shared.provisioning.applications_state import (
 )
 from shared.provisioning.figures.cycles import COMPLETE, Cycle, Cycles
 from shared.scim.error_catalogue import ErrorCode, remedy_for
+from shared.scim.refused_secrets import RefusedSecret
+
+_TAKE_UP = "then take it up as the README says (Take up a changed secret)"
 
 UNREAD_AFTER = timedelta(minutes=15)
 """A directory that was not read to its end for so long is a problem; the alert waits as long."""
@@ -35,10 +39,16 @@ class ProblemCode(StrEnum):
     """A setting that provisioning.yaml names is absent or empty."""
     SETTING_UNRESOLVED = "SettingUnresolved"
     """A setting is still the text of its Key Vault reference: the vault was not reached, or did not give the secret."""
+    SETTING_UNUSABLE = "SettingUnusable"
+    """A setting has a value that cannot be used: an address that is none, say."""
+    CREDENTIAL_REFUSED = "CredentialRefused"
+    """One of two secrets is refused by the vendor, and the other one is used: as the instance saw that answers."""
     DIRECTORY_REFUSED = "DirectoryRefused"
     """Microsoft Graph does not accept the app's identity: nobody's changes arrive."""
     DIRECTORY_UNREAD = "DirectoryUnread"
     """The directory was not read to its end for fifteen minutes, whatever the cause."""
+    STATUS_UNKNOWN = "StatusUnknown"
+    """The application's status was written by another version of the app; nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,27 +69,49 @@ def find_problems(
     state: ApplicationState,
     cycles: Cycles,
     environment: Mapping[str, str],
+    notifications: NotificationSettings,
+    refused: RefusedSecret | None,
     now: datetime,
 ) -> tuple[ApplicationProblem, ...]:
     """Everything that is wrong around an enabled application, causes first; none of a disabled one."""
     if not application.enabled:
         return ()
     settings = list(_settings(application, environment))
-    return (*settings, *_directory(cycles, now), *_quarantine(state, settings))
+    return (
+        *settings,
+        *_refused(refused),
+        *_directory(cycles, now),
+        *_notifications(notifications),
+        *_status(state),
+        *_quarantine(state, settings),
+    )
 
 
 def _settings(application: Application, environment: Mapping[str, str]) -> Iterator[ApplicationProblem]:
     for missing in missing_settings({application.name: application}, environment):
         if missing.is_unresolved:
             code = ProblemCode.SETTING_UNRESOLVED
-            remedy = (
-                "Check that the secret is in the vault, that the app's identity has the role Key Vault Secrets User, "
-                "and that the app may reach the vault; then restart the app."
-            )
+        elif missing.expected:
+            code = ProblemCode.SETTING_UNUSABLE
         else:
             code = ProblemCode.SETTING_MISSING
-            remedy = "Add the setting, in Azure as a Key Vault reference; then restart the app."
-        yield ApplicationProblem(code=code, text=str(missing), remedy=remedy)
+        yield ApplicationProblem(code=code, text=str(missing), remedy=_SETTING_REMEDIES[code])
+
+
+def _refused(refused: RefusedSecret | None) -> Iterator[ApplicationProblem]:
+    if refused is not None:
+        yield ApplicationProblem(
+            code=ProblemCode.CREDENTIAL_REFUSED,
+            text=f"{refused.setting}: the vendor refuses this secret; {refused.instead} is tried in its place.",
+            remedy=f"Put a good secret into {refused.setting}; {_TAKE_UP}. test-connection shows how each is answered.",
+        )
+
+
+def _notifications(notifications: NotificationSettings) -> Iterator[ApplicationProblem]:
+    if notifications.problem:
+        code = ProblemCode.SETTING_UNRESOLVED if notifications.is_unresolved else ProblemCode.SETTING_UNUSABLE
+        text = f"{CLIENT_STATE}: {notifications.problem}. Changes wait for the timer meanwhile, up to a minute."
+        yield ApplicationProblem(code=code, text=text, remedy=_SETTING_REMEDIES[code])
 
 
 def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:
@@ -103,10 +135,22 @@ def _is_unread(cycles: Cycles, last: Cycle, now: datetime) -> bool:
     return cycles.complete_at is None or now - cycles.complete_at > UNREAD_AFTER
 
 
+def _status(state: ApplicationState) -> Iterator[ApplicationProblem]:
+    if state.unknown_status:
+        yield ApplicationProblem(
+            code=ProblemCode.STATUS_UNKNOWN,
+            text=f"The status {state.unknown_status[:60]} was written by another version of this app; this one takes "
+            "it for a pause and sends nothing.",
+            remedy="Publish the newer version again, or `resume APP`; `pause APP` makes it a pause for every version.",
+        )
+
+
 def _quarantine(state: ApplicationState, settings: Sequence[ApplicationProblem]) -> Iterator[ApplicationProblem]:
     if state.status is not ApplicationStatus.QUARANTINE:
         return
-    if state.reason == ErrorCode.UNAUTHORIZED and any(_name_of(each) in state.detail for each in settings):
+    if state.reason in {ErrorCode.UNAUTHORIZED, UNREADABLE} and any(
+        _name_of(each) in state.detail for each in settings
+    ):
         # It is stopped for want of the setting, which has its own line.
         return
     yield ApplicationProblem(
@@ -125,6 +169,13 @@ _ONCE_GRANTED = (
     "It goes on by itself; a new permission counts with the identity's next token, after up to a day, which a restart "
     "does not shorten."
 )
+
+_SETTING_REMEDIES = {
+    ProblemCode.SETTING_MISSING: f"Add the setting, in Azure as a Key Vault reference; {_TAKE_UP}.",
+    ProblemCode.SETTING_UNRESOLVED: "Check that the secret is in the vault, that the app's identity has the role Key "
+    f"Vault Secrets User, and that the app may reach the vault; {_TAKE_UP}.",
+    ProblemCode.SETTING_UNUSABLE: f"Correct the setting; {_TAKE_UP}.",
+}
 
 _REMEDIES = {
     UNREADABLE: "Check service_principal_id (the object id of the enterprise application, not its application id) and "

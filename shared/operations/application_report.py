@@ -13,6 +13,7 @@ from datetime import datetime
 
 from shared.clock import Clock, read_instant
 from shared.config.applications import Application, Applications
+from shared.config.settings import NotificationSettings
 from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.accounts import AccountState
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus, StatusChange
@@ -23,6 +24,7 @@ from shared.provisioning.figures.cycles import Cycle, CycleBook, Cycles
 from shared.provisioning.figures.hours import rate_achieved
 from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.provisioning_log import LogStatus
+from shared.scim.refused_secrets import RefusedSecrets
 from shared.storage.limiter import Limiter
 from shared.storage.queues import Queues
 from shared.storage.tables import StorageUnavailable, gather_all
@@ -113,6 +115,8 @@ class ApplicationReports:
     queues: Queues
     environment: Mapping[str, str] = field(repr=False)
     """All settings, to tell which of those that an application names are missing."""
+    notifications: NotificationSettings
+    refused_secrets: RefusedSecrets
     clock: Clock
 
     async def report(self, application: Application) -> ApplicationReport:
@@ -150,7 +154,15 @@ class ApplicationReports:
             enabled=application.enabled,
             status=state.status,
             reason=f"{state.reason}: {state.detail}".strip(": "),
-            problems=find_problems(application, state=state, cycles=cycles, environment=self.environment, now=now),
+            problems=find_problems(
+                application,
+                state=state,
+                cycles=cycles,
+                environment=self.environment,
+                notifications=self.notifications,
+                refused=self.refused_secrets.of(name),
+                now=now,
+            ),
             since=state.since,
             next_probe_at=state.next_probe_at,
             history=state.history,

@@ -24,7 +24,7 @@ class ConfigurationReport:
     """The app does not start with one of these."""
     missing: tuple[str, ...]
     """The app starts, and quarantines the application that needs the setting; without those of `notify` nobody is
-    told."""
+    told. Settings that have a value which cannot be used are among them."""
 
     @property
     def is_good(self) -> bool:

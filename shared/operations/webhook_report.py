@@ -10,7 +10,8 @@ from shared.provisioning.notices.webhook import WebhookProblem
 
 _ADVICE = {
     WebhookProblem.NOT_CONFIGURED: "Name the setting of the address: notify: {webhook: NAME_WEBHOOK_URL}.",
-    WebhookProblem.SETTING_MISSING: "Add the setting; in Azure as a Key Vault reference, then restart the app.",
+    WebhookProblem.SETTING_MISSING: "Add the setting, in Azure as a Key Vault reference; then take it up as the README "
+    "says (Take up a changed secret).",
     WebhookProblem.ADDRESS_UNUSABLE: "Correct the address in the setting.",
     WebhookProblem.KEY_UNUSABLE: "Correct the key in the setting: any text, or whsec_ and base64.",
     WebhookProblem.UNREACHABLE: "Check the address, and that this app may open connections to it (DNS, firewall, TLS).",

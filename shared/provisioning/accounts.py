@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, NewType, TypeVar
 
 from shared.clock import read_instant, write_instant
 from shared.rules.attribute_paths import JSON
@@ -42,6 +42,8 @@ ACCOUNTS = "accounts"
 FROM_START = "*"
 """`fill` of a group whose memberships are compared from the first one on; no id looks like this."""
 GUARD_KEY = "guard"
+
+_Member = TypeVar("_Member", bound=StrEnum)
 
 
 class ResourceKind(StrEnum):
@@ -279,7 +281,8 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         queued_at=instant("queued_at"),
         config=text("config"),
         sent=_read_sent(text("sent")),
-        state=_read_state(text("state")),
+        # The row's numbers say what is left to do.
+        state=read_known(text("state"), AccountState.PENDING),
         attempts=int(values.get("attempts", 0)),
         next_attempt_at=instant("next_attempt_at"),
         failed_at=instant("failed_at"),
@@ -317,9 +320,10 @@ def _read_sent(text: str) -> Mapping[str, JSON] | None:
     return sent if isinstance(sent, dict) else None
 
 
-def _read_state(text: str) -> AccountState:
-    """The state; one that only another version knows is pending: the row's numbers say what is left to do."""
-    return AccountState(text) if text in frozenset(AccountState) else AccountState.PENDING
+def read_known(text: str, default: _Member) -> _Member:
+    """The member that a stored text names; `default` for an empty text, and for one that only another version knows."""
+    kind = type(default)
+    return kind(text) if text in frozenset(kind) else default
 
 
 def _read_references(text: str) -> dict[str, Reference]:

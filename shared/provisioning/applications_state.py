@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from shared import telemetry
 from shared.clock import Clock, read_instant, write_instant
 from shared.config.applications import Application
 from shared.provisioning.accounts import write_columns
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, StorageConflict, Tables
+from shared.storage.tables import CONTENDED_TRIES, Operation, StorageConflict, StorageContended, Tables
 
 APPLICATIONS = "applications"
 STATE_KEY = "state"
@@ -52,6 +53,9 @@ class ApplicationStatus(StrEnum):
     """By itself; a good probe ends it."""
 
 
+_STATUSES = frozenset(ApplicationStatus)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
     """One line of an application's history."""
@@ -69,6 +73,9 @@ class ApplicationState:
     name: str
     etag: str = ""
     status: ApplicationStatus = ApplicationStatus.ACTIVE
+    """`PAUSED` also for a status that only another version of the app knows: nothing is sent, and a person ends it."""
+    unknown_status: str = ""
+    """The status as that version wrote it; it stays in the row until somebody pauses or resumes. Empty: a known one."""
     reason: str = ""
     detail: str = ""
     since: datetime | None = None
@@ -84,7 +91,7 @@ class ApplicationState:
     """When the vendor's accounts were last listed for matching."""
     groups_listed_at: datetime | None = None
     generation: int = 0
-    """How often the application was restarted: an account row of an earlier generation is looked at again."""
+    """Number of the last restart, 0 before the first: an account row of an earlier generation is looked at again."""
     asserted: int = 0
     """The generation of the last restart that put no trust in what was sent before it."""
     history: tuple[StatusChange, ...] = ()
@@ -123,10 +130,13 @@ class ApplicationStates:
         state = ApplicationState(name=name)
         if row is not None:
             values = row.values
+            status = str(values.get("status") or ApplicationStatus.ACTIVE)
+            is_known = status in _STATUSES
             state = ApplicationState(
                 name=name,
                 etag=row.etag,
-                status=ApplicationStatus(values.get("status") or ApplicationStatus.ACTIVE),
+                status=ApplicationStatus(status) if is_known else ApplicationStatus.PAUSED,
+                unknown_status="" if is_known else status,
                 reason=str(values.get("reason", "")),
                 detail=str(values.get("detail", "")),
                 since=read_instant(str(values.get("since", ""))),
@@ -200,7 +210,7 @@ class ApplicationStates:
         now = self._clock.now()
 
         def stop(state: ApplicationState) -> ApplicationState | None:
-            if state.status is ApplicationStatus.PAUSED:
+            if state.status is ApplicationStatus.PAUSED and not state.unknown_status:
                 return None
             stopped = replace(state, since=now, probes=0, next_probe_at=None)
             return _changed(
@@ -220,6 +230,9 @@ class ApplicationStates:
     async def announce(self, name: str) -> None:
         """Tell what a process that died did not get to tell."""
         state = await self.read_fresh(name)
+        if state.unknown_status or not state.history:
+            # Another version changed it, and knows how to tell it.
+            return
         if state.unannounced and self._clock.now() >= state.history[0].at + _TELLING:
             await self._announce(state)
 
@@ -295,34 +308,23 @@ class ApplicationStates:
     async def _move(
         self, write: DurableWrite, name: str, change: Callable[[ApplicationState], ApplicationState | None]
     ) -> ApplicationState:
-        """Apply a change under the row's ETag, again when somebody was faster; None means nothing to change."""
-        while True:
+        """Apply a change under the row's ETag, again when somebody was faster; None means nothing to change.
+
+        Raises StorageUnavailable.
+        """
+        for _ in range(CONTENDED_TRIES):
             state = await self.read_fresh(name)
             moved = change(state)
             if moved is None:
                 return state
-            values = write_columns(
-                status=moved.status,
-                reason=moved.reason,
-                detail=moved.detail,
-                since=moved.since,
-                probes=moved.probes,
-                next_probe_at=moved.next_probe_at,
-                config=moved.config,
-                config_started_at=moved.config_started_at,
-                resumed_at=moved.resumed_at,
-                listed_at=moved.listed_at,
-                groups_listed_at=moved.groups_listed_at,
-                generation=moved.generation,
-                asserted=moved.asserted,
-                history=_write_history(moved.history),
-                unannounced=moved.unannounced,
-            )
-            operation = (
-                Operation.replace(STATE_KEY, values, etag=state.etag)
-                if state.etag
-                else Operation.insert(STATE_KEY, values)
-            )
+            values = _columns(moved)
+            if state.etag:
+                # What did not change stays as it is, whatever another version wrote there or beside it.
+                known = _columns(state)
+                changed = {name: value for name, value in values.items() if value != known[name]}
+                operation = Operation.merge(STATE_KEY, changed, etag=state.etag)
+            else:
+                operation = Operation.insert(STATE_KEY, values)
             try:
                 etags = await self._tables.commit(write, APPLICATIONS, name, [operation])
             except StorageConflict:
@@ -330,6 +332,28 @@ class ApplicationStates:
             moved = replace(moved, etag=etags[STATE_KEY])
             self._cached[name] = (self._clock.monotonic(), moved)
             return moved
+        raise StorageContended(f"the state of application {name}")
+
+
+def _columns(state: ApplicationState) -> dict[str, Any]:
+    return write_columns(
+        status=state.unknown_status or state.status,
+        reason=state.reason,
+        detail=state.detail,
+        since=state.since,
+        probes=state.probes,
+        next_probe_at=state.next_probe_at,
+        config=state.config,
+        config_started_at=state.config_started_at,
+        resumed_at=state.resumed_at,
+        listed_at=state.listed_at,
+        groups_listed_at=state.groups_listed_at,
+        # As text: from 2038 on a number of seconds does not fit the service's plain integers.
+        generation=str(state.generation),
+        asserted=str(state.asserted),
+        history=_write_history(state.history),
+        unannounced=state.unannounced,
+    )
 
 
 def _changed(
@@ -345,6 +369,7 @@ def _changed(
     return replace(
         state,
         status=change.status,
+        unknown_status="",
         reason=reason,
         detail=change.detail if reason else "",
         history=(change, *state.history)[:HISTORY],

@@ -135,7 +135,7 @@ class Checkpoints:
 
     async def mark_restart(self, mark: RestartMark) -> None:
         """Note a restart for the puller. Raises StorageConflict when another one was noted meanwhile."""
-        key, values = f"{_RESTART}{mark.app}", {"generation": mark.generation, "asserts": mark.asserts}
+        key, values = f"{_RESTART}{mark.app}", {"generation": str(mark.generation), "asserts": mark.asserts}
         operation = Operation.replace(key, values, etag=mark.etag) if mark.etag else Operation.insert(key, values)
         await self._tables.commit(DurableWrite.RESTART_MARK, CHECKPOINT, _PARTITION, [operation])
 

@@ -7,12 +7,23 @@ application that was never restarted the rows look as ever.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.provisioning.accounts import Account
 
 
 def row_config(config_hash: str, generation: int) -> str:
     """What a row says that was applied with this configuration after so many restarts."""
     return f"{config_hash}.{generation}" if generation else config_hash
+
+
+def next_generation(last: int, now: datetime) -> int:
+    """The number of a restart that follows `last`.
+
+    The first one that anybody remembers is the present second: whoever restarted before the number was lost began
+    earlier, and not once a second since.
+    """
+    return last + 1 if last else int(now.timestamp())
 
 
 def generation_of(config: str) -> int:

@@ -34,7 +34,15 @@ from shared.provisioning.accounts import (
 from shared.provisioning.member_changes import loses_many
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
-from shared.storage.tables import Operation, Row, StorageConflict, Tables, gather_all
+from shared.storage.tables import (
+    CONTENDED_TRIES,
+    Operation,
+    Row,
+    StorageConflict,
+    StorageContended,
+    Tables,
+    gather_all,
+)
 
 WINDOW = timedelta(days=1)
 """Releases older than this no longer count."""
@@ -153,6 +161,9 @@ def staged_key(account_key: str) -> str:
     return STAGED_PREFIX + account_key
 
 
+_KINDS = frozenset(ResourceKind)
+
+
 class GuardKeeper:
     """Releases or holds what is staged. Safe to run twice and beside itself: every write carries the guard's ETag."""
 
@@ -174,9 +185,9 @@ class GuardKeeper:
         """Let a person decide about everybody who is staged within the next day, however few (protocol T28).
 
         The application's service principal is another one now: if its assignments were not made again, everybody is
-        unassigned. Idempotent.
+        unassigned. Idempotent. Raises StorageUnavailable.
         """
-        while True:
+        for _ in range(CONTENDED_TRIES):
             guard = await self.read(app)
             distrusting = replace(guard, distrusted_until=self._clock.now() + WINDOW)
             try:
@@ -184,6 +195,7 @@ class GuardKeeper:
             except StorageConflict:
                 continue
             return
+        raise StorageContended(f"the deletion guard of application {app}")
 
     async def read(self, app: str) -> Guard:
         """The guard row of an application. Raises StorageUnavailable."""
@@ -319,6 +331,8 @@ class GuardKeeper:
     async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
         accounts: list[Account] = []
         keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
+        # Other resources are another version's: they go on waiting for it.
+        keys = [key for key in keys if key.partition(":")[0] in _KINDS]
         for at in range(0, len(keys), 16):
             rows = await gather_all([self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]])
             for key, row in zip(keys[at : at + 16], rows, strict=True):
@@ -368,7 +382,8 @@ def _guard_operation(guard: Guard) -> Operation:
         ),
     }
     if guard.etag:
-        return Operation.replace(GUARD_KEY, values, etag=guard.etag)
+        # Columns of another version stay.
+        return Operation.merge(GUARD_KEY, values, etag=guard.etag)
     return Operation.insert(GUARD_KEY, values)
 
 

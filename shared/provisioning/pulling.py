@@ -268,20 +268,17 @@ class Puller:
         for application in self.applications.enabled:
             if application.scope is not ScopeMode.ASSIGNED:
                 continue
+            if not application.service_principal_id:
+                unread.add(application.name)
+                await self._stop_unreadable(application, "; ".join(map(str, application.unfilled)))
+                continue
             try:
                 found = await self.assignments.read_list(application, now=self.clock.now())
             except (GraphNotFound, GraphRefused) as error:
-                # Never an empty list: nobody loses access because a service principal could not be read.
-                telemetry.emit(
-                    telemetry.Event.ASSIGNMENTS_UNREADABLE,
-                    application=application.name,
-                    service_principal=application.service_principal_id,
-                    reason=str(error),
-                )
-                detail = f"service_principal_id {application.service_principal_id}: {error}"
-                await self.states.impose_quarantine(application.name, UNREADABLE, detail)
                 unread.add(application.name)
-                self._looked_at.pop(application.name, None)
+                await self._stop_unreadable(
+                    application, f"service_principal_id {application.service_principal_id}: {error}"
+                )
                 continue
             except GraphThrottled:
                 raise
@@ -294,6 +291,17 @@ class Puller:
             if self.assignments.is_news(state, application, found, now):
                 lists[application.name] = found
         return lists, unread
+
+    async def _stop_unreadable(self, application: Application, reason: str) -> None:
+        """Never an empty list: nobody loses access because a service principal could not be read."""
+        telemetry.emit(
+            telemetry.Event.ASSIGNMENTS_UNREADABLE,
+            application=application.name,
+            service_principal=application.service_principal_id,
+            reason=reason,
+        )
+        await self.states.impose_quarantine(application.name, UNREADABLE, reason)
+        self._looked_at.pop(application.name, None)
 
     async def _lift_quarantine(self, app: str) -> None:
         """End the quarantine of a service principal that can be read again.

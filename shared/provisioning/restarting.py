@@ -28,9 +28,9 @@ from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import ResourceKind
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.checkpoint import Checkpoints, RestartMark
-from shared.provisioning.generations import is_behind, row_config
+from shared.provisioning.generations import is_behind, next_generation, row_config
 from shared.provisioning.retries import Retries
-from shared.storage.tables import StorageConflict, Tables
+from shared.storage.tables import CONTENDED_TRIES, StorageConflict, StorageContended, Tables
 
 
 class RestartScope(StrEnum):
@@ -134,13 +134,15 @@ class Restarts:
 
     async def _begin_generation(self, app: str, *, asserts: bool) -> int:
         """The mark first, then the number: whoever finds the mark carries the rest out. One that is open goes on."""
-        while True:
+        for _ in range(CONTENDED_TRIES):
             state = await self.states.read_fresh(app)
             earlier = await self.checkpoints.read_restart(app)
-            is_open = earlier is not None and earlier.generation > state.generation
             mark = RestartMark(
                 app=app,
-                generation=earlier.generation if earlier is not None and is_open else state.generation + 1,
+                generation=max(
+                    next_generation(state.generation, self.clock.now()),
+                    earlier.generation if earlier is not None else 0,
+                ),
                 asserts=asserts or (earlier is not None and earlier.asserts),
                 etag=earlier.etag if earlier is not None else "",
             )
@@ -150,6 +152,7 @@ class Restarts:
                 continue
             await self.states.begin_generation(app, mark.generation, asserts=mark.asserts)
             return mark.generation
+        raise StorageContended(f"the restart of application {app}")
 
 
 def _tell(scope: RestartScope, *, retried: int, ended: bool) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from shared import telemetry
 from shared.clock import Clock
-from shared.config.settings import NotificationSettings
+from shared.config.settings import CLIENT_STATE, NotificationSettings
 from shared.directory.graph import GraphError, GraphNotFound, GraphRefused, GraphThrottled
 from shared.directory.subscriptions import PERMISSIONS, RESOURCES, Subscription, Subscriptions
 from shared.provisioning.subscription_planning import (
@@ -61,8 +61,13 @@ class SubscriptionKeeper:
 
     def _tell_settings(self) -> None:
         if self.settings.problem != self._told:
-            reason = f"NOTIFICATION_CLIENT_STATE: {self.settings.problem}"
-            telemetry.emit(telemetry.Event.SUBSCRIPTION_FAILED, resource="", reason=reason)
+            telemetry.emit(
+                telemetry.Event.SETTING_MISSING,
+                application="",
+                key="",
+                setting=CLIENT_STATE,
+                unresolved=self.settings.is_unresolved,
+            )
             self._told = self.settings.problem
 
     async def _keep(self, *, urgent: bool) -> None:

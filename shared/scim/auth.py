@@ -1,6 +1,7 @@
 """Credentials for a vendor: where they come from, when they are renewed, and what is tried after a 401.
 
-Secrets are looked up by the name of their setting at every use, so that a rotated secret is taken up without a restart.
+Secrets are looked up by the name of their setting at every use, and kept nowhere else. The app's settings are those of
+its start: another secret is taken up by a new process.
 They are in headers only: never in a message, a log, an exception text or a `repr`.
 """
 
@@ -12,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shared.config.settings import MissingSecretError
+from shared.config.settings import MissingSecretError, is_unresolved
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.error_catalogue import ErrorCode
 
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 SENDABLE_TEXT = re.compile(r"[\x20-\x7e]+")
-_UNRESOLVED = "@microsoft.keyvault("
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,14 @@ class SecretProblemError(ValueError):
     """A setting cannot be used as a secret; the text names the setting and never its content."""
 
 
+RefusalNoted = Callable[[str, str], None]
+"""Is told the setting whose secret was refused, and the one that is tried in its place."""
+
+
+def nobody_is_told(refused: str, instead: str) -> None:
+    """What is told of a refusal where nobody asks."""
+
+
 SecretLookup = Callable[[str], str]
 """Name of a setting -> its content; a LookupError or an empty text means that it is absent."""
 
@@ -60,7 +68,7 @@ def secret_of(setting: str, *, secret: SecretLookup, pattern: re.Pattern[str] = 
         value = ""
     if not value:
         raise SecretProblemError(f"the setting {setting} is empty or absent")
-    if value.lower().startswith(_UNRESOLVED):
+    if is_unresolved(value):
         raise SecretProblemError(f"the setting {setting} is a Key Vault reference that could not be resolved")
     if not pattern.fullmatch(value):
         raise SecretProblemError(f"the setting {setting} holds characters that cannot be sent in a header")
@@ -72,17 +80,39 @@ def no_credentials(detail: str) -> Answer:
     return Answer(kind=AnswerKind.UNAUTHORIZED, error_code=ErrorCode.UNAUTHORIZED, detail=detail)
 
 
+class NoCredentials:
+    """Nothing can be sent: an address, or what it needs, is not known."""
+
+    def __init__(self, detail: str) -> None:
+        self._detail = detail
+
+    async def authorize(
+        self, refused: Sequence[Authorization] = (), *, timeout_s: float
+    ) -> Authorization | Answer | None:
+        """Answers with why there are none."""
+        return no_credentials(self._detail)
+
+
 class SecretCredentials:
     """A static secret in a header, or several of them, of which the next is tried when one is refused.
 
     The one that worked last is used first, so that a rotation costs one refused request.
     """
 
-    def __init__(self, settings: Sequence[str], *, secret: SecretLookup, header: str, prefix: str) -> None:
+    def __init__(
+        self,
+        settings: Sequence[str],
+        *,
+        secret: SecretLookup,
+        header: str,
+        prefix: str,
+        tell_refused: RefusalNoted = nobody_is_told,
+    ) -> None:
         self._settings = tuple(settings)
         self._secret = secret
         self._header = header
         self._prefix = prefix
+        self._tell_refused = tell_refused
         self._current = 0
 
     async def authorize(
@@ -99,8 +129,11 @@ class SecretCredentials:
                 problem = problem or str(error)
                 continue
             if self._prefix + value not in used:
+                if refused and index != self._current:
+                    self._tell_refused(self._settings[self._current], self._settings[index])
                 self._current = index
                 return Authorization(headers={self._header: self._prefix + value}, secrets=(value,))
+        self._current = 0
         return None if refused else no_credentials(problem)
 
 

@@ -105,8 +105,8 @@ ERROR_CATALOGUE = MappingProxyType(
         ),
         ErrorCode.UNAUTHORIZED: _advice(
             "The vendor does not accept the credentials.",
-            "Make a new token or secret at the vendor, store it under the setting named in provisioning.yaml, and "
-            "restart the application.",
+            "Make a new token or secret at the vendor, store it under the setting named in provisioning.yaml, and take "
+            "it up as the README says (Take up a changed secret).",
         ),
         ErrorCode.UNPROCESSABLE: _advice(
             "The vendor understood the request and refuses its content.",

@@ -20,9 +20,11 @@ from shared.scim.auth import (
     SENDABLE,
     SENDABLE_TEXT,
     Authorization,
+    RefusalNoted,
     SecretLookup,
     SecretProblemError,
     no_credentials,
+    nobody_is_told,
     secret_of,
 )
 from shared.scim.classification import Exchange, RefusalRules, classify
@@ -69,6 +71,7 @@ class ClientCredentials:
         scopes: Sequence[str] = (),
         client_authentication: Literal["basic", "body"] = "basic",
         gate: Callable[[], Awaitable[Departure | None]] | None = None,
+        tell_refused: RefusalNoted = nobody_is_told,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         address = httpx.URL(token_url)
@@ -82,6 +85,7 @@ class ClientCredentials:
         self._scopes = tuple(scopes)
         self._client_authentication = client_authentication
         self._gate = gate
+        self._tell_refused = tell_refused
         self._monotonic = monotonic
         self._token: _Token | None = None
         self._failure: Answer | None = None
@@ -121,12 +125,17 @@ class ClientCredentials:
     async def _renew(self, *, timeout_s: float) -> None:
         """Fetches a token with the first client secret that is not refused; keeps token and failure for who waits."""
         self._token, self._failure = None, None
+        refused = ""
         for setting in self._client_secrets:
             outcome = await self._fetch(setting, timeout_s=timeout_s)
             if isinstance(outcome, _Token):
                 self._token, self._failure = outcome, None
+                if refused:
+                    self._tell_refused(refused, setting)
                 break
             self._failure = outcome
+            # Without a status nobody was asked: the setting holds no secret.
+            refused = refused or (setting if outcome.status is not None else "")
             if outcome.kind is not AnswerKind.UNAUTHORIZED:
                 break
         self._failed_at = self._monotonic()

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 TRANSACTION_LIMIT = 100
 """Operations in one transaction (Azure Tables limit; each row at most once)."""
 
+CONTENDED_TRIES = 50
+"""How often a change of a row that others change too begins anew. Each refusal is somebody else's success, so only
+trouble comes so far."""
+
 TEXT_LIMIT = 32_000
 """Characters that one property holds with a margin under the service's 32 Ki UTF-16 units."""
 
@@ -46,6 +50,13 @@ class StorageUnavailable(Exception):
     """Storage did not answer, or not clearly: what was asked may or may not have happened."""
 
 
+class StorageContended(StorageUnavailable):
+    """A row was changed by somebody else at every try: nothing of ours was written."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was changed by others {CONTENDED_TRIES} times in a row; try again")
+
+
 class StorageRefused(StorageUnavailable):
     """Storage does not let the app in: its identity, its role, or a network rule. The text says what to mend.
 
@@ -53,13 +64,30 @@ class StorageRefused(StorageUnavailable):
     """
 
 
+_NO_TABLE = frozenset({"TableNotFound", "TableBeingDeleted"})
+"""Error codes of the service that are about a whole table, with the statuses of an absent and of a changed row."""
+
+
 def storage_failure(what: str, error: Exception, *, role: str = TABLE_ROLE) -> StorageUnavailable:
     """What to raise for an exception of the SDKs: whether somebody has to mend something, or storage is just away."""
+    if _is_without_table(error):
+        return _table_missing(what)
     refusal = explain_refusal(error, role=role)
     if refusal:
         return StorageRefused(f"{what} failed: {refusal}")
     status = getattr(error, "status_code", None)
     return StorageUnavailable(f"{what} failed{f' with status {status}' if status else ''}: {type(error).__name__}")
+
+
+def _table_missing(what: str) -> StorageUnavailable:
+    advice = "the app makes it again when it starts; look up first what its loss means (README, A table was deleted)"
+    return StorageUnavailable(f"{what} failed: the table does not exist; {advice}")
+
+
+def _is_without_table(error: Exception) -> bool:
+    """Whether the table is what is missing: an absent row means nothing known, a changed one another try."""
+    code = getattr(error, "error_code", None)
+    return getattr(code, "value", code) in _NO_TABLE
 
 
 class OperationKind(StrEnum):
@@ -202,13 +230,16 @@ class Tables:
         await self._service.close()
 
     async def read(self, table: str, partition: str, key: str) -> Row | None:
-        """Read one row; None when it does not exist. Raises StorageUnavailable."""
+        """Read one row; None when it does not exist. Raises StorageUnavailable, also when the table does not exist."""
         from azure.core.exceptions import AzureError, ResourceNotFoundError
 
         self.calls[f"{table} read"] += 1
         try:
             found = await self._client(table).get_entity(encode_key(partition), encode_key(key))
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if _is_without_table(error):
+                # An application that was paused would look as if it never had been.
+                raise storage_failure(f"reading a row of table {table}", error) from error
             return None
         except AzureError as error:
             raise storage_failure(f"reading a row of table {table}", error) from error
@@ -302,7 +333,8 @@ class Tables:
     ) -> dict[str, str]:
         """Carry out the operations together or not at all; answer the new ETags by key.
 
-        Raises StorageConflict when a condition does not hold, StorageUnavailable when the outcome is unknown.
+        Raises StorageConflict when a condition does not hold, StorageUnavailable when the outcome is unknown or there
+        is no such table.
         """
         if not 0 < len(operations) <= TRANSACTION_LIMIT:
             raise ValueError(f"a commit takes 1 to {TRANSACTION_LIMIT} operations, not {len(operations)}")
@@ -345,7 +377,10 @@ class Tables:
         except RequestTooLargeError as error:
             raise ValueError(f"the rows are too large for table {table}: {error.message}") from error
         except (TableTransactionError, HttpResponseError) as error:
-            if error.status_code in (404, 409, 412):
+            if error.status_code == 404 and [each.kind for each in operations] == [OperationKind.INSERT]:
+                # The SDK drops the service's code here, and there is no row that an insert could miss.
+                raise _table_missing(f"writing table {table}") from error
+            if error.status_code in (404, 409, 412) and not _is_without_table(error):
                 raise StorageConflict(f"a row of table {table} was changed by somebody else") from error
             if error.status_code == 400:
                 raise ValueError(f"table {table} refused a row: {getattr(error, 'error_code', '')}") from error

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.config.applications import load_applications, missing_settings
+from shared.config.applications import load_applications, missing_settings, parse_applications
 from shared.config.errors import ConfigurationError
 from shared.config.urls import AddressError, checked_webhook_url
 
+VAULT = "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/APP-URL)"
 FUZE = """
   fuze:
     profile: fuze
@@ -143,6 +144,110 @@ def test_a_setting_whose_key_vault_reference_did_not_resolve_is_missing_and_its_
     ]
     assert str(missing[0]).startswith("ACME_TOKEN: the Key Vault reference of this app setting did not resolve")
     assert "https://kv" not in str(missing[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "environment", "key", "says"),
+    [
+        pytest.param("base_url: '${APP_URL}/scim'", {}, "base_url", "needed by", id="an absent address"),
+        pytest.param("base_url: '${APP_URL}'", {"APP_URL": " "}, "base_url", "needed by", id="an empty address"),
+        pytest.param("base_url: '${APP_URL}'", {"APP_URL": VAULT}, "base_url", "did not resolve", id="unresolved"),
+        pytest.param("base_url: '${APP_URL}'", {"APP_URL": "http://10.0.0.1"}, "base_url", "https;", id="unusable"),
+        pytest.param("region: '${APP_URL}'", {}, "region", "needed by", id="a region"),
+        pytest.param("region: '${APP_URL}'", {"APP_URL": "mars"}, "region", "expected one of", id="no region"),
+        pytest.param("base_url: https://h", {}, "service_principal_id", "needed by", id="an absent principal"),
+        pytest.param(
+            "base_url: https://h",
+            {"APP_URL": "no-guid"},
+            "service_principal_id",
+            "expected a GUID",
+            id="a principal that is none",
+        ),
+    ],
+)
+def test_a_setting_without_an_address_stops_its_application_only(tmp_path, changes, environment, key, says):
+    text = f"""
+version: 1
+applications:
+  app:
+    profile: purecloud
+    service_principal_id: 11111111-1111-1111-1111-111111111111
+    auth: {{type: oauth2_client_credentials, client_id: APP_ID, client_secret: APP_SECRET}}
+    {changes}
+"""
+    if key == "service_principal_id":
+        text = text.replace("11111111-1111-1111-1111-111111111111", "${APP_URL}")
+    secrets = {"APP_ID": "i", "APP_SECRET": "s", "FUZE_TOKEN": "t"}
+
+    applications = load(tmp_path, text + FUZE.removeprefix("\n"), **environment, **secrets)
+
+    [missing] = missing_settings(applications, secrets)
+    app = applications["app"]
+    assert (missing.application, missing.key, missing.setting) == ("app", key, "APP_URL")
+    assert says in str(missing)
+    assert not any(value in str(missing) for value in environment.values() if value.strip())
+    assert (key, "APP_URL") in app.setting_names
+    assert (app.base_url, bool(app.service_principal_id)) == ("", key != "service_principal_id")
+    assert applications["fuze"].base_url == "https://api.fuze.com/scim/v2"
+
+
+def test_the_service_principal_may_be_named_by_a_setting(tmp_path):
+    text = "version: 1\napplications:" + FUZE.replace("11111111-1111-1111-1111-111111111111", "${FUZE_PRINCIPAL}")
+
+    fuze = load(tmp_path, text, FUZE_PRINCIPAL=" ABCDEFAB-1111-1111-1111-111111111111\n")["fuze"]
+
+    assert fuze.service_principal_id == "abcdefab-1111-1111-1111-111111111111"
+    assert fuze.setting_names == (("service_principal_id", "FUZE_PRINCIPAL"), ("auth.token", "FUZE_TOKEN"))
+
+
+def test_of_a_text_that_anybody_wrote_no_setting_is_read_and_the_principal_may_be_the_same(tmp_path):
+    named = "version: 1\napplications:" + FUZE.replace("11111111-1111-1111-1111-111111111111", "${FUZE_PRINCIPAL}")
+    known = load(tmp_path, "version: 1\napplications:" + FUZE)["fuze"]
+
+    given = parse_applications(named, {})["fuze"]
+
+    assert (given.service_principal_id, given.unfilled) == ("", ())
+    assert not given.has_other_principal(known)
+
+
+TWO_SECRETS = {
+    "token": "{type: bearer, token: ONE, secondary_token: TWO}",
+    "key": "{type: api_key, key: ONE, secondary_key: TWO}",
+    "client_secret": "{type: oauth2_client_credentials, client_id: ID, client_secret: ONE, "
+    "secondary_client_secret: TWO, token_url: https://h/token}",
+}
+
+
+@pytest.mark.parametrize("key", TWO_SECRETS)
+@pytest.mark.parametrize(
+    ("one", "two", "missing"),
+    [
+        pytest.param("x", "x", [], id="both"),
+        pytest.param("x", "", [], id="no second"),
+        pytest.param("x", VAULT, [], id="a second that did not resolve"),
+        pytest.param("", "x", [("ONE", False, "TWO")], id="no first"),
+        pytest.param(VAULT, "x", [("ONE", True, "TWO")], id="a first that did not resolve"),
+        pytest.param("", "", [("ONE", False, "")], id="neither"),
+        pytest.param(VAULT, " ", [("ONE", True, "")], id="neither, and the vault was not reached"),
+    ],
+)
+def test_of_two_secrets_one_is_enough_and_a_missing_first_one_is_said(tmp_path, key, one, two, missing):
+    text = f"""
+version: 1
+applications:
+  app:
+    profile: scim
+    service_principal_id: 11111111-1111-1111-1111-111111111111
+    base_url: https://h/scim
+    auth: {TWO_SECRETS[key]}
+"""
+    applications = load(tmp_path, text)
+
+    found = missing_settings(applications, {"ID": "i", "ONE": one, "TWO": two})
+
+    assert [(each.setting, each.is_unresolved, each.instead) for each in found] == missing
+    assert all(each.key == f"auth.{key}" for each in found)
+    assert all(("TWO is used in its place" in str(each)) is bool(each.instead) for each in found)
 
 
 def test_defaults_are_merged_below_an_application_key_by_key(tmp_path):
@@ -325,7 +430,6 @@ applications:
         pytest.param(
             BASE + "    base_url: https://h/scim?aadOptscim062020\n", "say protocol: {patch: ...}", id="Entra's flag"
         ),
-        pytest.param(BASE + "    base_url: '${ABSENT_URL}'\n", "the setting ABSENT_URL to be present", id="a setting"),
         pytest.param(
             BASE + "    mappings: {users: [{target: titel, source: jobTitle}]}\n",
             ":8: applications.app.mappings.users[0].target: an attribute of profile purecloud",
@@ -559,7 +663,7 @@ def test_a_webhook_has_two_settings_because_nothing_is_sent_unsigned(tmp_path, w
 
     assert tuple(setting for _, setting in told.notify_settings) == settings
     assert set(told.notify_settings) <= set(told.setting_names)
-    assert not set(told.notify_settings) & set(told.credential_settings)
+    assert not set(told.notify_settings) & set(told.connection_settings)
 
 
 def test_who_is_told_can_be_a_default_of_which_an_application_replaces_a_key(tmp_path):

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from shared.config.applications import Application, load_applications
+from shared.config.settings import Settings
 from shared.operations.application_problems import ApplicationProblem, find_problems
 from shared.provisioning.applications_state import UNREADABLE, ApplicationState, ApplicationStatus
 from shared.provisioning.figures.cycles import Cycle, Cycles
+from shared.scim.refused_secrets import RefusedSecret
 from tests.world import START
 
 UNRESOLVED = "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/ACME-TOKEN)"
@@ -47,13 +49,22 @@ def quarantined(reason: str, detail: str) -> ApplicationState:
 
 
 def found(
-    acme: Application, *, state: ApplicationState | None = None, cycles: Cycles | None = None, **settings: str
+    acme: Application,
+    *,
+    state: ApplicationState | None = None,
+    cycles: Cycles | None = None,
+    client_state: str = "",
+    refused: RefusedSecret | None = None,
+    **settings: str,
 ) -> tuple[ApplicationProblem, ...]:
+    storage = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     return find_problems(
         acme,
         state=state or ApplicationState(name="acme"),
         cycles=cycles or ran("pulled", minutes_ago=1),
         environment={**GOOD, **settings},
+        notifications=Settings.load({**storage, "NOTIFICATION_CLIENT_STATE": client_state}).notifications,
+        refused=refused,
         now=START,
     )
 
@@ -98,7 +109,50 @@ def test_a_setting_without_a_secret_is_named_and_never_shown(
 
     assert (problem.code, problem.text.startswith(f"{name}: ")) == (code, True)
     assert "vault.azure.net" not in problem.text.casefold() + problem.remedy.casefold()
-    assert problem.remedy.endswith("restart the app.")
+    assert problem.remedy.endswith("then take it up as the README says (Take up a changed secret).")
+
+
+@pytest.mark.parametrize(
+    ("client_state", "code"),
+    [
+        pytest.param("", "", id="off"),
+        pytest.param("sixteen printable", "", id="on"),
+        pytest.param(UNRESOLVED, "SettingUnresolved", id="the vault was not reached"),
+        pytest.param("short", "SettingUnusable", id="no secret of ours"),
+    ],
+)
+def test_a_secret_of_notifications_that_cannot_be_used_is_named(
+    acme: Application, client_state: str, code: str
+) -> None:
+    problems = found(acme, client_state=client_state)
+
+    assert [each.code for each in problems] == ([code] if code else [])
+    assert all("NOTIFICATION_CLIENT_STATE" in each.text for each in problems)
+    assert not any("vault.azure.net" in each.text for each in problems)
+
+
+def test_an_address_that_a_setting_does_not_give_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "provisioning.yaml"
+    path.write_text(
+        "version: 1\napplications:\n  acme: {profile: scim, base_url: '${ACME_URL}', "
+        "service_principal_id: '${ACME_PRINCIPAL}', auth: {type: bearer, token: ACME_TOKEN}}\n"
+    )
+    lost = load_applications(path, {"ACME_PRINCIPAL": "nobody"})["acme"]
+    stopped = quarantined(UNREADABLE, "ACME_PRINCIPAL: this app setting cannot be used")
+
+    problems = found(lost, state=stopped)
+
+    assert sorted((each.code, each.text.partition(":")[0]) for each in problems) == [
+        ("SettingMissing", "ACME_URL"),
+        ("SettingUnusable", "ACME_PRINCIPAL"),
+    ]
+
+
+def test_a_secret_that_is_refused_while_another_one_is_used_is_named(acme: Application) -> None:
+    [problem] = found(acme, refused=RefusedSecret("ACME_TOKEN", "ACME_TOKEN_NEXT"))
+
+    assert problem.code == "CredentialRefused"
+    assert problem.text.startswith("ACME_TOKEN: ") and "ACME_TOKEN_NEXT" in problem.text
 
 
 def test_a_quarantine_for_want_of_a_setting_is_told_once(acme: Application) -> None:
@@ -106,6 +160,15 @@ def test_a_quarantine_for_want_of_a_setting_is_told_once(acme: Application) -> N
 
     assert [each.code for each in found(acme, state=stopped, ACME_TOKEN="")] == ["SettingMissing"]
     assert [each.code for each in found(acme, state=stopped)] == ["Unauthorized"]
+
+
+def test_a_status_of_another_version_is_named_with_what_to_do(acme: Application) -> None:
+    state = ApplicationState(name="acme", status=ApplicationStatus.PAUSED, unknown_status="Draining")
+
+    [problem] = found(acme, state=state)
+
+    assert (problem.code, "Draining" in problem.text) == ("StatusUnknown", True)
+    assert "resume APP" in problem.remedy
 
 
 @pytest.mark.parametrize("reason", [UNREADABLE, "TooManyFailures", "Unauthorized", "SomethingNew"])

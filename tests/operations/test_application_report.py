@@ -198,3 +198,12 @@ async def test_a_stopped_application_has_no_time_left_and_every_application_is_r
     assert (stopped.name, stopped.in_line, stopped.seconds_left) == (APP, 1, None)
     assert (other.name, other.seconds_left) == ("other", 0)
     assert other.vendor_pause_until == START + timedelta(seconds=90)
+
+
+async def test_a_secret_of_notifications_that_did_not_resolve_is_in_the_status(azurite: str, name_prefix: str) -> None:
+    settings = {"NOTIFICATION_CLIENT_STATE": "@Microsoft.KeyVault(SecretUri=https://v/secrets/x)"}
+    async with pulling(azurite, name_prefix, users=2, environment=settings) as world:
+        report = await report_of(world)
+
+    assert [each.code for each in report.problems] == ["SettingUnresolved"]
+    assert report.needs_a_person

@@ -94,14 +94,14 @@ def principal_of(world: World, app: str = APP) -> str:
     return world.tenant.service_principal_id_of(f"{app} under test")
 
 
-def role_of(world: World, name: str = "User") -> str:
+def role_of(world: World, name: str = "User", *, app: str = APP) -> str:
     """The id of a role of the application."""
-    return world.tenant.role_id_of(principal_of(world), name)
+    return world.tenant.role_id_of(principal_of(world, app), name)
 
 
-def assign(world: World, principal_id: str, role: str = "User") -> str:
+def assign(world: World, principal_id: str, role: str = "User", *, app: str = APP) -> str:
     """Assign a user or group to the application."""
-    return world.tenant.assign(principal_of(world), principal_id, role_of(world, role))
+    return world.tenant.assign(principal_of(world, app), principal_id, role_of(world, role, app=app))
 
 
 def unassign(world: World, principal_id: str, role: str = "User") -> None:

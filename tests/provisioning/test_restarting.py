@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 
 from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind, account_key
 from shared.provisioning.applications_state import ApplicationStatus
-from shared.provisioning.generations import generation_of, is_behind, row_config
+from shared.provisioning.generations import generation_of, is_behind, next_generation, row_config
 from shared.provisioning.restarting import RestartReport, RestartScope
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation
 from tests.provisioning.group_worlds import groups_of
 from tests.provisioning.meddling import meddle
 from tests.provisioning.stories import APP, Scenery, Stage, open_stage
+from tests.world import START
 
 HASHES = st.text("0123456789abcdef", min_size=1, max_size=16)
 GENERATIONS = st.integers(min_value=0, max_value=10**6)
@@ -45,6 +47,15 @@ def test_a_row_is_behind_until_it_was_applied_after_the_last_restart(config: str
     assert is_behind(row, row_config(config + "0", old))
 
 
+@given(GENERATIONS, st.integers(min_value=0, max_value=10**9))
+def test_a_restart_has_a_higher_number_than_the_one_before_also_when_that_is_forgotten(last: int, seconds: int) -> None:
+    now = START + timedelta(seconds=seconds)
+    first = next_generation(0, now)
+
+    assert next_generation(last, now) > last
+    assert next_generation(0, now + timedelta(seconds=last + 1)) > first + last
+
+
 @given(HASHES)
 def test_rows_of_an_application_that_was_never_restarted_look_as_ever(config: str) -> None:
     assert row_config(config, 0) == config
@@ -59,15 +70,18 @@ async def test_every_account_is_looked_at_again_and_nothing_is_sent(azurite: str
         stage.start()
         lines = len(await stage.world.log(APP))
 
+        began = int(stage.world.clock.now().timestamp())
         report = await restart(stage, "watermark")
         left = await stage.world.services.restarts.count_left(stage.application)
         requests = await carried_out(stage)
 
         assert (left, await stage.world.services.restarts.count_left(stage.application)) == (4, 0)
         assert requests == {}
-        assert (report.generation, report.scopes) == (1, (RestartScope.WATERMARK,))
+        assert (report.generation, report.scopes) == (began, (RestartScope.WATERMARK,))
         assert len(await stage.world.log(APP)) == lines + 4
-        assert {(await stage.account(each)).config for each in people} == {f"{stage.application.config_hash}.1"}
+        assert {(await stage.account(each)).config for each in people} == {
+            f"{stage.application.config_hash}.{report.generation}"
+        }
         assert await stage.findings() == []
         assert await stage.world.services.checkpoints.read_restart(APP) is None
 
@@ -270,11 +284,13 @@ async def test_a_restart_that_was_interrupted_is_carried_out_by_the_next_sync(az
         with pytest.raises(ConnectionError):
             await restart(stage, "links")
         services.states.begin_generation = begin
+        mark = await services.checkpoints.read_restart(APP)
         stage.start()
 
         assert await carried_out(stage) == {"PATCH": 1}
         assert stage.resource(target_id)["title"] != "Meddled"
-        assert (await stage.world.services.states.read_fresh(APP)).generation == 1
+        assert mark is not None
+        assert (await stage.world.services.states.read_fresh(APP)).generation == mark.generation
 
 
 async def _die(*_: object, **__: object) -> None:

@@ -204,7 +204,7 @@ async def test_a_secret_that_cannot_be_read_leaves_them_as_they_are(scene: Scene
         await scene.keep()
 
     assert scene.ids() == before
-    assert [each.message for each in caplog.records].count(told("NOTIFICATION_CLIENT_STATE: ", caplog)) == 1
+    assert [each.message for each in caplog.records].count(told('"setting":"NOTIFICATION_CLIENT_STATE"', caplog)) == 1
 
 
 async def test_without_the_permission_for_groups_users_are_announced_and_somebody_is_told(

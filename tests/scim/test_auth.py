@@ -59,7 +59,7 @@ async def test_after_both_secrets_are_refused_the_application_is_unauthorized() 
     assert tokens_of(server) == ["Bearer a", "Bearer b"]
 
 
-async def test_a_rotated_secret_is_taken_up_without_a_restart() -> None:
+async def test_a_secret_is_looked_up_at_every_use() -> None:
     settings = {"ONE": "old"}
     async with (
         serving(accepting("new")) as server,

@@ -254,6 +254,38 @@ async def test_storage_that_does_not_answer_is_unavailable_whatever_was_asked() 
     await tables.close()
 
 
+@pytest.mark.parametrize(
+    "operations",
+    [
+        pytest.param([Operation.insert("k", {})], id="insert"),
+        pytest.param([Operation.merge("k", {})], id="merge"),
+        pytest.param([Operation.replace("k", {}, etag=OLD_ETAG)], id="replace"),
+        pytest.param([Operation.insert("k", {}), Operation.insert("l", {})], id="transaction"),
+        pytest.param([Operation.delete("k"), Operation.insert("l", {})], id="transaction that begins with a delete"),
+    ],
+)
+async def test_a_table_that_does_not_exist_is_no_conflict(
+    azurite: str, name_prefix: str, operations: list[Operation]
+) -> None:
+    """Who meets a conflict tries again, which would never end."""
+    tables = Tables(TableServiceClient.from_connection_string(azurite), prefix=name_prefix)
+
+    with pytest.raises(StorageUnavailable, match="the table does not exist"):
+        await tables.commit(WRITE, "accounts", "p", operations)
+    await tables.close()
+
+
+async def test_a_table_that_does_not_exist_holds_no_answer(azurite: str, name_prefix: str) -> None:
+    """An absent row would say: never paused, nothing known, nobody linked."""
+    tables = Tables(TableServiceClient.from_connection_string(azurite), prefix=name_prefix)
+
+    with pytest.raises(StorageUnavailable, match="the table does not exist"):
+        await tables.read("accounts", "p", "k")
+    with pytest.raises(StorageUnavailable, match="the table does not exist"):
+        await tables.read_range("accounts", "p", first="a", before="b")
+    await tables.close()
+
+
 async def test_a_condition_compares_with_any_text_and_means_nothing_else(tables: Tables) -> None:
     texts = ["o'neil", "x' or '1' eq '1", "'", "a and b", "%27", "\N{GRINNING FACE}"]
     for at, text in enumerate(texts):

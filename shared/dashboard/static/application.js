@@ -122,7 +122,7 @@ const testing = (name) => ({
   text: ["The vendor is asked for a user that does not exist: are address and credentials right? Nothing is changed."],
   yes: "Test",
   act: () => act(at("applications", name, "test-connection")),
-  told: ({ ok }) => (ok ? `The connection to ${name} works.` : `The connection to ${name} does not work.`),
+  told: ({ ok, advice }) => (ok ? `The connection to ${name} works. ${advice}`.trim() : `The connection to ${name} does not work.`),
   shown: (report) => [
     element("p", {}, badge(report.ok ? { name: "It works", tone: "good" } : { name: "It does not work", tone: "bad" })),
     facts([

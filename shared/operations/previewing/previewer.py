@@ -192,7 +192,7 @@ class Previewer:
         in_force = self.applications.get(name)
         if in_force is not None and not in_force.enabled:
             in_force = None
-        if in_force is not None and in_force.service_principal_id != application.service_principal_id:
+        if in_force is not None and application.has_other_principal(in_force):
             guard = replace(guard, distrusted_until=now + WINDOW)
         filled: set[str] = set()
         if application.has_members:

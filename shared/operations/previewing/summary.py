@@ -101,9 +101,7 @@ def _notes(view: View, tally: Tally) -> Iterator[str]:
             "for everybody when the configuration is in force."
         )
     if application.scope is ScopeMode.ASSIGNED and (
-        in_force is None
-        or in_force.scope is not ScopeMode.ASSIGNED
-        or in_force.service_principal_id != application.service_principal_id
+        in_force is None or in_force.scope is not ScopeMode.ASSIGNED or application.has_other_principal(in_force)
     ):
         yield (
             "The assignments of this service principal were not read so far: who is assigned is not known here. "

@@ -13,12 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.clock import read_instant, write_instant
-from shared.provisioning.accounts import ResourceKind, write_columns
+from shared.provisioning.accounts import ResourceKind, read_known, write_columns
 from shared.provisioning.applications_state import APPLICATIONS
 from shared.provisioning.drift.comparing import Sample
 from shared.scim.listing import ListPosition
 from shared.storage.durable_writes import DurableWrite
-from shared.storage.tables import Operation, StorageConflict, Tables, split_text
+from shared.storage.tables import CONTENDED_TRIES, Operation, StorageConflict, StorageContended, Tables, split_text
 
 _KEY = "drift"
 _PATHS_COUNTED = 200
@@ -105,8 +105,8 @@ class DriftRounds:
             etag=row.etag,
             started_at=read_instant(row.text("started_at")),
             finished_at=read_instant(row.text("finished_at")),
-            phase=DriftPhase(row.text("phase") or DriftPhase.DONE),
-            kind=ResourceKind(row.text("kind") or ResourceKind.USER),
+            phase=read_known(row.text("phase"), DriftPhase.DONE),
+            kind=read_known(row.text("kind"), ResourceKind.USER),
             position=_read_position(row.text("position")),
             pages=count("pages"),
             failures=count("failures"),
@@ -149,14 +149,18 @@ class DriftRounds:
         return replace(moved, etag=etags[_KEY])
 
     async def request(self, app: str) -> None:
-        """Let a new round begin with the next housekeeping, whatever one is at. Idempotent."""
-        while True:
+        """Let a new round begin with the next housekeeping, whatever one is at. Idempotent.
+
+        Raises StorageUnavailable.
+        """
+        for _ in range(CONTENDED_TRIES):
             current = await self.read(app)
             try:
                 await self.save(replace(current, requested=True))
             except RoundMoved:
                 continue
             return
+        raise StorageContended(f"the round of verification of application {app}")
 
 
 def added(sample: Sample, paths: Mapping[str, int], *, compared: int) -> Sample:
