@@ -21,7 +21,10 @@ param escrowsBeforeAlert int
 param tags tagSet
 
 // Severity: 0 critical, 1 error, 2 warning. An alert about something that happened ends by itself when it did not happen
-// again; that it ended does not say that the cause is gone.
+// again; that it ended does not say that the cause is gone. Until it ended, nobody is told of the same thing twice.
+//
+// A record may arrive minutes after it was written. So a window is at least two frequencies long: what one evaluation
+// came too early for, the next one sees.
 var rules = [
   {
     name: 'quarantine-started'
@@ -102,6 +105,19 @@ var rules = [
     frequency: 'PT1H'
   }
   {
+    name: 'housekeeping-stopped'
+    title: 'Nobody keeps the house'
+    description: 'No run of housekeeping ended well for an hour: no retries, probes, sweeps, webhooks, releases of the guard. Its failures are in Application Insights; no run at all: look for the timer and the app.'
+    severity: 1
+    query: loadTextContent('../queries/housekeeping-stopped.kql')
+    measure: 'runs'
+    dimensions: []
+    operator: 'LessThan'
+    threshold: 1
+    window: 'PT1H'
+    frequency: 'PT15M'
+  }
+  {
     name: 'changes-late'
     title: 'Changes reach a vendor late'
     description: 'On average more than five minutes pass from queueing an account to the vendor\'s answer. The workbook shows where: queue, rate limit, or a vendor that is down.'
@@ -111,7 +127,7 @@ var rules = [
     dimensions: ['application']
     operator: 'GreaterThan'
     threshold: 300
-    window: 'PT15M'
+    window: 'PT30M'
     frequency: 'PT15M'
   }
   {
@@ -150,7 +166,7 @@ var rules = [
     dimensions: ['application']
     operator: 'GreaterThan'
     threshold: 0
-    window: 'PT15M'
+    window: 'PT30M'
     frequency: 'PT15M'
   }
   {
@@ -188,8 +204,9 @@ var rules = [
     measure: 'failures'
     dimensions: ['function_name']
     operator: 'GreaterThan'
-    threshold: 5
-    window: 'PT15M'
+    // Housekeeping, the rarest, runs six times in such a window: a function that always fails is seen, one hiccup is not.
+    threshold: 2
+    window: 'PT30M'
     frequency: 'PT15M'
   }
 ]
