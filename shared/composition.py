@@ -633,9 +633,16 @@ class Services:
     def housekeeper(self) -> Housekeeper:
         """Sweep, guard, probes, log trim."""
         from shared.provisioning.housekeeping import Housekeeper
+        from shared.provisioning.reminders import Reminders
 
         return Housekeeper(
             applications=self.applications,
+            reminders=Reminders(
+                applications=self.applications,
+                environment=self.settings.environment,
+                checkpoints=self.checkpoints,
+                clock=self.clock,
+            ),
             tables=self.tables,
             states=self.states,
             guard=self.guard,
@@ -757,20 +764,10 @@ def load_services(environment: Mapping[str, str], **options: Any) -> Services:
 
 
 def _validate(settings: Settings) -> Applications:
-    """Read all of the configuration; tell which settings it names that do not exist."""
-    from shared.config.applications import load_applications, missing_settings
+    """Read all of the configuration, and check it. Raises ConfigurationError."""
+    from shared.config.applications import load_applications
 
-    applications = load_applications(settings.provisioning_config, settings.environment)
-    for missing in missing_settings(applications, settings.environment):
-        # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
-        telemetry.emit(
-            telemetry.Event.SETTING_MISSING,
-            application=missing.application,
-            key=missing.key,
-            setting=missing.setting,
-            unresolved=missing.is_unresolved,
-        )
-    return applications
+    return load_applications(settings.provisioning_config, settings.environment)
 
 
 @cache

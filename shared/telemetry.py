@@ -25,6 +25,7 @@ class Event(StrEnum):
     DIRECTORY_REFUSED = "directory.refused"
     DIRECTORY_THROTTLED = "directory.throttled"
     DIRECTORY_UNAVAILABLE = "directory.unavailable"
+    DIRECTORY_STALE = "directory.stale"
     DIRECTORY_OBJECT_UNUSABLE = "directory.object_unusable"
     ASSIGNMENTS_UNREADABLE = "directory.assignments_unreadable"
     DIRECTORY_NOTIFIED = "directory.notified"
@@ -66,6 +67,7 @@ _ERRORS = frozenset(
     {
         Event.DIRECTORY_REFUSED,
         Event.ACCOUNT_POISONED,
+        Event.DIRECTORY_STALE,
         Event.DELETIONS_HELD,
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,

@@ -92,17 +92,30 @@ var rules = [
     frequency: 'PT5M'
   }
   {
-    name: 'watermark-stale'
+    name: 'no-finished-round'
     title: 'No round of changes was finished for a day'
-    description: 'Even in a quiet directory a round ends every hour. After seven days Graph forgets the links and everything is read again. A log alert sees two days at most, so this one comes after one.'
-    severity: 1
-    query: loadTextContent('../queries/watermark-stale.kql')
+    description: 'Early warning: even in a quiet directory a round ends every hour. directory.refused, directory.throttled or failures of sync_directory say why.'
+    severity: 2
+    query: loadTextContent('../queries/no-finished-round.kql')
     measure: 'rounds'
     dimensions: []
     operator: 'LessThan'
     threshold: 1
     window: 'P1D'
     frequency: 'PT1H'
+  }
+  {
+    name: 'watermark-stale'
+    title: 'The watermark is older than three days'
+    description: 'Told by housekeeping from the stored watermark, then daily. After seven days Graph forgets the links and the whole directory is read again.'
+    severity: 1
+    query: loadTextContent('../queries/watermark-stale.kql')
+    measure: 'told'
+    dimensions: []
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
   }
   {
     name: 'housekeeping-stopped'
@@ -133,7 +146,7 @@ var rules = [
   {
     name: 'setting-missing'
     title: 'A secret is missing'
-    description: 'An enabled application names a setting that is absent. Without a credential it is quarantined, without one of notify nobody is told; other applications are not touched.'
+    description: 'An enabled application names a setting that is absent. Without a credential it is quarantined, without one of notify nobody is told; other applications are not touched. Told by the first housekeeping after a start, then daily.'
     severity: 1
     query: loadTextContent('../queries/setting-missing.kql')
     measure: 'missing'

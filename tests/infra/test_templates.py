@@ -99,7 +99,7 @@ def test_a_metric_has_no_attributes_but_application_action_and_result():
 
 
 def test_every_query_is_read():
-    assert len(alert_queries()) == 14
+    assert len(alert_queries()) == 15
     assert len(workbook_queries()) == 15
     assert [found for query in workbook_queries() for found in check_query(query)] == []
 
