@@ -40,6 +40,7 @@ class Event(StrEnum):
     ACCOUNT_WAITING = "account.waiting"
     MEMBERS_CHANGED = "members.changed"
     ACCOUNT_POISONED = "account.poisoned"
+    MESSAGE_POISONED = "message.poisoned"
     MESSAGE_REFUSED = "message.refused"
     DELETIONS_HELD = "deletions.held"
     DELETIONS_RELEASED = "deletions.released"
@@ -66,8 +67,9 @@ class Event(StrEnum):
 _ERRORS = frozenset(
     {
         Event.DIRECTORY_REFUSED,
-        Event.ACCOUNT_POISONED,
         Event.DIRECTORY_STALE,
+        Event.ACCOUNT_POISONED,
+        Event.MESSAGE_POISONED,
         Event.DELETIONS_HELD,
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,

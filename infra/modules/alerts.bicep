@@ -53,13 +53,13 @@ var rules = [
     frequency: 'PT5M'
   }
   {
-    name: 'account-poisoned'
-    title: 'A message failed five times'
-    description: 'A bug: expected failures never end here. The account row says which account, the exception is in the function\'s log.'
+    name: 'message-poisoned'
+    title: 'A message was given up'
+    description: 'It failed five times, or nobody could read it. A bug or a foreign sender: expected failures never end here. account.poisoned says which account, the function\'s log why.'
     severity: 1
-    query: loadTextContent('../queries/account-poisoned.kql')
+    query: loadTextContent('../queries/message-poisoned.kql')
     measure: 'poisoned'
-    dimensions: ['application']
+    dimensions: ['queue']
     operator: 'GreaterThan'
     threshold: 0
     window: 'PT15M'
