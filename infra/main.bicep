@@ -30,7 +30,7 @@ param pythonVersion string = '3.13'
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Optional. Most instances at once. Left out: one for each timer, one for each queue, two spare. Queue length drives the scale-out, but the real bound is the vendor\'s rate, which all instances share: more of them only wait for it. Every function scales into instances of its own, so fewer than the default make functions wait for each other.')
+@description('Optional. Most instances at once. Azure documents it in two ways: for the whole app, or for each function. Left out: one for each timer, one for each queue, two spare, but at most 40. For the whole app that lets every function of up to 17 applications run at once, where fewer would make them wait for each other; for each function it is no more than the least that Azure used to allow. No number floods a vendor: all instances share its rate, and more of them only wait for it. Set 40 where a region refuses less.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int?
@@ -102,7 +102,7 @@ var secretSettings = union(flatten(map(applications, each => each.secretSettings
 
 var timerCount = 2
 var spareCount = 2
-var instanceCount = maximumInstanceCount ?? timerCount + length(workQueues) + spareCount
+var instanceCount = maximumInstanceCount ?? min(40, timerCount + length(workQueues) + spareCount)
 
 // --- Resources and modules ------------------------------------------------------------------------------------------
 
