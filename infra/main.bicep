@@ -51,7 +51,7 @@ param settings appSettings = {}
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageReplication string = 'Standard_ZRS'
 
-@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own. Whoever puts secrets into the vault must then be inside that network too.')
+@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own; everybody else is reached through a NAT gateway, from one address. Whoever puts secrets into the vault must then be inside that network too.')
 param privateNetwork bool = false
 
 @description('Optional. Address space of that network; a /24 is enough.')
@@ -239,3 +239,6 @@ output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId
 
 @description('Name of the identity, as Entra shows it among enterprise applications.')
 output IDENTITY_NAME string = identity.name
+@description('Address from which a private network reaches vendors and Microsoft Graph, for vendors that allow only known ones; empty without.')
+output OUTBOUND_ADDRESS string = network.?outputs.outboundAddress ?? ''
+
