@@ -57,6 +57,9 @@ param privateNetwork bool = false
 @description('Optional. Address space of that network; a /24 is enough.')
 param networkAddressPrefix string = '10.72.0.0/24'
 
+@description('Optional. Take back the vault that this resource group had before it was deleted, with its secrets. A deleted vault keeps its name for 90 days and nobody can purge it, so the deployment fails without this, and only then needs it.')
+param recoverVault bool = false
+
 @description('Optional. Object ids of the people or groups who put secrets into the vault. Owners of the subscription cannot do so by themselves.')
 param secretOfficers string[] = []
 
@@ -155,6 +158,7 @@ module vault 'modules/vault.bicep' = {
     name: 'kv-${baseName}${suffix}'
     location: location
     isPrivate: privateNetwork
+    recovers: recoverVault
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
   }
