@@ -178,7 +178,7 @@ module roles 'modules/roles.bicep' = {
 module app 'modules/app.bicep' = {
   name: 'app'
   params: {
-    name: '${baseName}-${suffix}'
+    name: '${base}-${suffix}'
     location: location
     identityName: identity.name
     pythonVersion: pythonVersion

@@ -87,7 +87,7 @@ def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:
     if last is None:
         return
     if last.outcome == REFUSED:
-        remedy = "Grant it as infra/graph-permissions.bicep says, then restart the app: a token lives for up to a day."
+        remedy = "Grant it as infra/graph/permissions.bicep says, then restart the app: a token lives for up to a day."
         yield ApplicationProblem(code=ProblemCode.DIRECTORY_REFUSED, text=last.error, remedy=remedy)
     elif _is_unread(cycles, last, now):
         since = f"since {cycles.complete_at:%Y-%m-%d %H:%M} UTC" if cycles.complete_at else "yet"

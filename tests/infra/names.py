@@ -88,7 +88,7 @@ def check_names(folder: Path = INFRA, configuration: Path = ROOT / "provisioning
     """Every disagreement."""
     yield from _check_roles(read_template(folder / "modules" / "roles.bicep"))
     yield from _check_all_roles_in_one_place(folder)
-    yield from _check_permissions(read_template(folder / "graph-permissions.bicep"))
+    yield from _check_permissions(read_template(folder / "graph" / "permissions.bicep"))
     yield from _check_storage(folder)
     yield from _check_settings(folder)
     yield from _check_applications(folder, load_applications(configuration, {}))
