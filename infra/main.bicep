@@ -14,7 +14,7 @@ param applications application[]
 @minLength(1)
 param alertEmails string[]
 
-@description('Optional. Start of every resource name: lower case letters and digits, a letter first. The rest of a name is made from the resource group, so that it is unique.')
+@description('Optional. Start of every resource name: letters and digits, a letter first; capitals are made small, because a storage account has none. The rest of a name is made from the resource group, so that it is unique.')
 @minLength(2)
 @maxLength(8)
 param baseName string = 'scim'
@@ -81,7 +81,8 @@ param environmentName string = ''
 
 // --- Variables ------------------------------------------------------------------------------------------------------
 
-var suffix = uniqueString(resourceGroup().id, baseName)
+var base = toLower(baseName)
+var suffix = uniqueString(resourceGroup().id, base)
 var tags = empty(environmentName) ? {} : { 'azd-env-name': environmentName }
 
 // Two queues for every application, one of which overtakes, that of change notifications, and the poison queue of each.
@@ -110,7 +111,7 @@ var instanceCount = maximumInstanceCount ?? min(40, timerCount + length(workQueu
 // --- Resources and modules ------------------------------------------------------------------------------------------
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
-  name: 'id-${baseName}-${suffix}'
+  name: 'id-${base}-${suffix}'
   location: location
   tags: tags
 }
@@ -118,7 +119,7 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   params: {
-    baseName: '${baseName}-${suffix}'
+    baseName: '${base}-${suffix}'
     location: location
     retentionDays: logRetentionDays
     tags: tags
@@ -128,7 +129,7 @@ module monitoring 'modules/monitoring.bicep' = {
 module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
   params: {
-    name: 'vnet-${baseName}-${suffix}'
+    name: 'vnet-${base}-${suffix}'
     location: location
     addressPrefix: networkAddressPrefix
     storageName: storage.outputs.name
@@ -140,7 +141,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
 module storage 'modules/storage.bicep' = {
   name: 'storage'
   params: {
-    name: 'st${baseName}${suffix}'
+    name: 'st${base}${suffix}'
     location: location
     replication: storageReplication
     queueNames: queueNames
@@ -155,10 +156,10 @@ module storage 'modules/storage.bicep' = {
 module vault 'modules/vault.bicep' = {
   name: 'vault'
   params: {
-    name: 'kv-${baseName}${suffix}'
+    name: 'kv-${base}${suffix}'
     location: location
-    isPrivate: privateNetwork
     recovers: recoverVault
+    isPrivate: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
   }
@@ -206,7 +207,7 @@ module app 'modules/app.bicep' = {
 module alerts 'modules/alerts.bicep' = {
   name: 'alerts'
   params: {
-    baseName: '${baseName}-${suffix}'
+    baseName: '${base}-${suffix}'
     location: location
     insightsId: monitoring.outputs.insightsId
     emails: alertEmails
@@ -238,11 +239,11 @@ output KEY_VAULT_SECRETS string[] = map(secretSettings, setting => replace(setti
 @description('Storage account of queues, tables and code.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
-@description('Object id of the identity, for graph-permissions.bicep.')
+@description('Object id of the identity, for graph/permissions.bicep.')
 output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId
 
-@description('Name of the identity, as Entra shows it among enterprise applications.')
-output IDENTITY_NAME string = identity.name
 @description('Address from which a private network reaches vendors and Microsoft Graph, for vendors that allow only known ones; empty without.')
 output OUTBOUND_ADDRESS string = network.?outputs.outboundAddress ?? ''
 
+@description('Name of the identity, as Entra shows it among enterprise applications.')
+output IDENTITY_NAME string = identity.name
