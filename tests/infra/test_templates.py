@@ -9,8 +9,9 @@ import yaml
 
 from shared.metrics import Metric
 from shared.tracing import SpanName
+from tests.infra import checkov
 from tests.infra.__main__ import check_queries, check_templates
-from tests.infra.checkov import scanned_paths, simplified
+from tests.infra.checkov import CheckovFailed, check_with_checkov, scanned_paths, simplified
 from tests.infra.emitted_events import recorded_metrics, recorded_spans
 from tests.infra.names import check_names
 from tests.infra.queries import alert_queries, check_query, workbook_queries
@@ -102,6 +103,20 @@ def test_every_query_is_read():
     assert len(alert_queries()) == 15
     assert len(workbook_queries()) == 15
     assert [found for query in workbook_queries() for found in check_query(query)] == []
+
+
+@pytest.mark.parametrize("breaks", ["the environment", "the interpreter"])
+def test_a_checkov_that_cannot_be_run_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str):
+    environment = tmp_path / "checkov"
+    monkeypatch.setattr(checkov, "ENVIRONMENT", environment)
+    monkeypatch.setattr(checkov, "PYTHON", environment / "bin" / "python")
+    if breaks == "the environment":
+        environment.write_text("no folder")
+    else:
+        monkeypatch.setattr(checkov, "install_checkov", lambda: None)
+
+    with pytest.raises(CheckovFailed, match=f"delete {environment} and check again"):
+        list(check_with_checkov())
 
 
 @pytest.mark.parametrize("path", [*scanned_paths()], ids=lambda path: path.name)
