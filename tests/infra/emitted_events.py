@@ -79,6 +79,38 @@ def written_words() -> frozenset[str]:
     )
 
 
+@cache
+def known_words(event: str, field: str) -> frozenset[str]:
+    """The texts a field of an event can have, where each is written beside the emit call; else any of the product's."""
+    found: set[str] = set()
+    for path in _sources():
+        module = ast.parse(path.read_text())
+        for call in _calls(module, "emit"):
+            values = [keyword.value for keyword in call.keywords if keyword.arg == field]
+            for value in values if event in _events_of(call.args[0], module, path) else []:
+                words = _words_of(value, module)
+                if not words:
+                    return written_words()
+                found |= words
+    return frozenset(found) or written_words()
+
+
+def _words_of(value: ast.expr, module: ast.Module) -> set[str]:
+    """A text, or those that a variable of this name is set to in the same file."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return {value.value}
+    if not isinstance(value, ast.Name):
+        return set()
+    set_to: list[ast.expr] = []
+    for node in ast.walk(module):
+        for target in node.targets if isinstance(node, ast.Assign) else []:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=True))
+            set_to += [each for name, each in pairs if isinstance(name, ast.Name) and name.id == value.id]
+    return {each.value for each in set_to if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+
+
 def _sources() -> Iterator[Path]:
     yield from sorted([*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
 
