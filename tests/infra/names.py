@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ def _check_permissions(folder: Path) -> Iterator[Finding]:
     granted = graph_permissions(folder)
     if granted != GRAPH_PERMISSIONS:
         yield Finding(path=path, line=1, text=f"expected exactly {GRAPH_PERMISSIONS}, not {granted}")
+    known = json.loads(path.with_name("bicepconfig.json").read_text())["extensions"]
+    for extension in re.findall(r"^extension (\w+)$", path.read_text(), flags=re.MULTILINE):
+        if extension not in known:
+            yield Finding(path=path, line=1, text=f"bicepconfig.json beside it names no extension {extension}")
     for permission in granted["announcesGroups=true"]:
         if path.read_text().count(permission) < 2:
             yield Finding(path=path, line=1, text=f"{permission} is missing in the shell commands above")
