@@ -122,11 +122,15 @@ def _sources() -> Iterator[Path]:
 
 def _calls(module: ast.Module, called: str) -> Iterator[ast.Call]:
     """Calls of functions and methods of a name."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name == called:
-                yield node
+    for call in _all_calls(module):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name == called:
+            yield call
+
+
+@cache
+def _all_calls(module: ast.Module) -> tuple[ast.Call, ...]:
+    return tuple(node for node in ast.walk(module) if isinstance(node, ast.Call))
 
 
 def _events_of(node: ast.expr, module: ast.Module, path: Path) -> Iterator[str]:
