@@ -25,12 +25,12 @@ def blueprint(services: Services) -> func.Blueprint:
         await services.ensure_storage()
         await services.notified_sync.heed(changed)
 
+    poison = f"{DIRECTORY_CHANGED}-poison"
+
     @functions.function_name("quarantine-directory-changed")
-    @functions.queue_trigger(
-        arg_name="message", queue_name=f"{DIRECTORY_CHANGED}-poison", connection="AzureWebJobsStorage"
-    )
+    @functions.queue_trigger(arg_name="message", queue_name=poison, connection="AzureWebJobsStorage")
     async def quarantine_directory_changed(message: func.QueueMessage) -> None:
         # Nothing is lost with it: the timer reads what was not read.
-        emit(Event.MESSAGE_REFUSED, queue=DIRECTORY_CHANGED, reason="the directory could not be read five times")
+        emit(Event.MESSAGE_POISONED, queue=poison)
 
     return functions

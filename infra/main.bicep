@@ -14,7 +14,7 @@ param applications application[]
 @minLength(1)
 param alertEmails string[]
 
-@description('Optional. Start of every resource name: lower case letters and digits, a letter first. The rest of a name is made from the resource group, so that it is unique.')
+@description('Optional. Start of every resource name: letters and digits, a letter first; capitals are made small, because a storage account has none. The rest of a name is made from the resource group, so that it is unique.')
 @minLength(2)
 @maxLength(8)
 param baseName string = 'scim'
@@ -30,7 +30,7 @@ param pythonVersion string = '3.13'
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Optional. Most instances at once. Left out: one for each timer, one for each queue, two spare. Queue length drives the scale-out, but the real bound is the vendor\'s rate, which all instances share: more of them only wait for it. Every function scales into instances of its own, so fewer than the default make functions wait for each other.')
+@description('Optional. Most instances at once. Azure documents it in two ways: for the whole app, or for each function. Left out: one for each timer, one for each queue, two spare, but at most 40. For the whole app that lets every function of up to 17 applications run at once, where fewer would make them wait for each other; for each function it is no more than the least that Azure used to allow. No number floods a vendor: all instances share its rate, and more of them only wait for it. Set 40 where a region refuses less.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int?
@@ -51,11 +51,14 @@ param settings appSettings = {}
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageReplication string = 'Standard_ZRS'
 
-@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own. Whoever puts secrets into the vault must then be inside that network too.')
+@description('Optional. Close storage and vault to the internet and reach them through private endpoints in a network of their own; everybody else is reached through a NAT gateway, from one address. Whoever puts secrets into the vault must then be inside that network too.')
 param privateNetwork bool = false
 
 @description('Optional. Address space of that network; a /24 is enough.')
 param networkAddressPrefix string = '10.72.0.0/24'
+
+@description('Optional. Take back the vault that this resource group had before it was deleted, with its secrets. A deleted vault keeps its name for 90 days and nobody can purge it, so the deployment fails without this, and only then needs it.')
+param recoverVault bool = false
 
 @description('Optional. Object ids of the people or groups who put secrets into the vault. Owners of the subscription cannot do so by themselves.')
 param secretOfficers string[] = []
@@ -78,7 +81,8 @@ param environmentName string = ''
 
 // --- Variables ------------------------------------------------------------------------------------------------------
 
-var suffix = uniqueString(resourceGroup().id, baseName)
+var base = toLower(baseName)
+var suffix = uniqueString(resourceGroup().id, base)
 var tags = empty(environmentName) ? {} : { 'azd-env-name': environmentName }
 
 // Two queues for every application, one of which overtakes, that of change notifications, and the poison queue of each.
@@ -102,12 +106,12 @@ var secretSettings = union(flatten(map(applications, each => each.secretSettings
 
 var timerCount = 2
 var spareCount = 2
-var instanceCount = maximumInstanceCount ?? timerCount + length(workQueues) + spareCount
+var instanceCount = maximumInstanceCount ?? min(40, timerCount + length(workQueues) + spareCount)
 
 // --- Resources and modules ------------------------------------------------------------------------------------------
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
-  name: 'id-${baseName}-${suffix}'
+  name: 'id-${base}-${suffix}'
   location: location
   tags: tags
 }
@@ -115,7 +119,7 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   params: {
-    baseName: '${baseName}-${suffix}'
+    baseName: '${base}-${suffix}'
     location: location
     retentionDays: logRetentionDays
     tags: tags
@@ -125,7 +129,7 @@ module monitoring 'modules/monitoring.bicep' = {
 module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
   params: {
-    name: 'vnet-${baseName}-${suffix}'
+    name: 'vnet-${base}-${suffix}'
     location: location
     addressPrefix: networkAddressPrefix
     storageName: storage.outputs.name
@@ -137,7 +141,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
 module storage 'modules/storage.bicep' = {
   name: 'storage'
   params: {
-    name: 'st${baseName}${suffix}'
+    name: 'st${base}${suffix}'
     location: location
     replication: storageReplication
     queueNames: queueNames
@@ -152,8 +156,9 @@ module storage 'modules/storage.bicep' = {
 module vault 'modules/vault.bicep' = {
   name: 'vault'
   params: {
-    name: 'kv-${baseName}${suffix}'
+    name: 'kv-${base}${suffix}'
     location: location
+    recovers: recoverVault
     isPrivate: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -174,7 +179,7 @@ module roles 'modules/roles.bicep' = {
 module app 'modules/app.bicep' = {
   name: 'app'
   params: {
-    name: '${baseName}-${suffix}'
+    name: '${base}-${suffix}'
     location: location
     identityName: identity.name
     pythonVersion: pythonVersion
@@ -202,7 +207,7 @@ module app 'modules/app.bicep' = {
 module alerts 'modules/alerts.bicep' = {
   name: 'alerts'
   params: {
-    baseName: '${baseName}-${suffix}'
+    baseName: '${base}-${suffix}'
     location: location
     insightsId: monitoring.outputs.insightsId
     emails: alertEmails
@@ -234,8 +239,11 @@ output KEY_VAULT_SECRETS string[] = map(secretSettings, setting => replace(setti
 @description('Storage account of queues, tables and code.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
-@description('Object id of the identity, for graph-permissions.bicep.')
+@description('Object id of the identity, for graph/permissions.bicep.')
 output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId
+
+@description('Address from which a private network reaches vendors and Microsoft Graph, for vendors that allow only known ones; empty without.')
+output OUTBOUND_ADDRESS string = network.?outputs.outboundAddress ?? ''
 
 @description('Name of the identity, as Entra shows it among enterprise applications.')
 output IDENTITY_NAME string = identity.name

@@ -1,6 +1,8 @@
 using 'main.bicep'
 
-// The applications of provisioning.yaml and the settings their secrets are in. `python -m tests.infra` compares the two.
+// The applications that you enable in provisioning.yaml and the settings their secrets are in; `./dev check` compares the two.
+// Names only: a template that made the secrets would take their values as parameters, which a deployment keeps. People
+// put the values into the vault, and the app's settings refer to them there.
 param applications = [
   {
     name: 'fuze'

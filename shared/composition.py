@@ -645,9 +645,16 @@ class Services:
     def housekeeper(self) -> Housekeeper:
         """Sweep, guard, probes, log trim."""
         from shared.provisioning.housekeeping import Housekeeper
+        from shared.provisioning.reminders import Reminders
 
         return Housekeeper(
             applications=self.applications,
+            reminders=Reminders(
+                applications=self.applications,
+                environment=self.settings.environment,
+                checkpoints=self.checkpoints,
+                clock=self.clock,
+            ),
             tables=self.tables,
             states=self.states,
             guard=self.guard,
@@ -786,23 +793,10 @@ async def open_account_tables(address: str) -> AsyncIterator[Tables]:
 
 
 def _validate(settings: Settings) -> Applications:
-    """Read all of the configuration; tell which settings it names that do not exist."""
-    from shared.config.applications import load_applications, missing_settings
+    """Read all of the configuration, and check it. Raises ConfigurationError."""
+    from shared.config.applications import load_applications
 
-    applications = load_applications(settings.provisioning_config, settings.environment)
-    for missing in missing_settings(applications, settings.environment):
-        if missing.instead:
-            # It works; the status says it all the same.
-            continue
-        # One vendor's missing secret must not stop the others: the application is quarantined, and says why.
-        telemetry.emit(
-            telemetry.Event.SETTING_MISSING,
-            application=missing.application,
-            key=missing.key,
-            setting=missing.setting,
-            unresolved=missing.is_unresolved,
-        )
-    return applications
+    return load_applications(settings.provisioning_config, settings.environment)
 
 
 @cache

@@ -25,6 +25,7 @@ class Event(StrEnum):
     DIRECTORY_REFUSED = "directory.refused"
     DIRECTORY_THROTTLED = "directory.throttled"
     DIRECTORY_UNAVAILABLE = "directory.unavailable"
+    DIRECTORY_STALE = "directory.stale"
     DIRECTORY_OBJECT_UNUSABLE = "directory.object_unusable"
     ASSIGNMENTS_UNREADABLE = "directory.assignments_unreadable"
     DIRECTORY_NOTIFIED = "directory.notified"
@@ -39,6 +40,7 @@ class Event(StrEnum):
     ACCOUNT_WAITING = "account.waiting"
     MEMBERS_CHANGED = "members.changed"
     ACCOUNT_POISONED = "account.poisoned"
+    MESSAGE_POISONED = "message.poisoned"
     MESSAGE_REFUSED = "message.refused"
     DELETIONS_HELD = "deletions.held"
     DELETIONS_RELEASED = "deletions.released"
@@ -66,7 +68,9 @@ class Event(StrEnum):
 _ERRORS = frozenset(
     {
         Event.DIRECTORY_REFUSED,
+        Event.DIRECTORY_STALE,
         Event.ACCOUNT_POISONED,
+        Event.MESSAGE_POISONED,
         Event.DELETIONS_HELD,
         Event.APPLICATION_QUARANTINED,
         Event.ASSIGNMENTS_UNREADABLE,

@@ -21,7 +21,10 @@ param escrowsBeforeAlert int
 param tags tagSet
 
 // Severity: 0 critical, 1 error, 2 warning. An alert about something that happened ends by itself when it did not happen
-// again; that it ended does not say that the cause is gone.
+// again; that it ended does not say that the cause is gone. Until it ended, nobody is told of the same thing twice.
+//
+// A record may arrive minutes after it was written. So a window is at least two frequencies long: what one evaluation
+// came too early for, the next one sees.
 var rules = [
   {
     name: 'quarantine-started'
@@ -50,13 +53,13 @@ var rules = [
     frequency: 'PT5M'
   }
   {
-    name: 'account-poisoned'
-    title: 'A message failed five times'
-    description: 'A bug: expected failures never end here. The account row says which account, the exception is in the function\'s log.'
+    name: 'message-poisoned'
+    title: 'A message was given up'
+    description: 'It failed five times, or nobody could read it. A bug or a foreign sender: expected failures never end here. account.poisoned says which account, the function\'s log why.'
     severity: 1
-    query: loadTextContent('../queries/account-poisoned.kql')
+    query: loadTextContent('../queries/message-poisoned.kql')
     measure: 'poisoned'
-    dimensions: ['application']
+    dimensions: ['queue']
     operator: 'GreaterThan'
     threshold: 0
     window: 'PT15M'
@@ -89,17 +92,43 @@ var rules = [
     frequency: 'PT5M'
   }
   {
-    name: 'watermark-stale'
+    name: 'no-finished-round'
     title: 'No round of changes was finished for a day'
-    description: 'Even in a quiet directory a round ends every hour. After seven days Graph forgets the links and everything is read again. A log alert sees two days at most, so this one comes after one.'
-    severity: 1
-    query: loadTextContent('../queries/watermark-stale.kql')
+    description: 'Early warning: even in a quiet directory a round ends every hour. directory.refused, directory.throttled or failures of sync_directory say why.'
+    severity: 2
+    query: loadTextContent('../queries/no-finished-round.kql')
     measure: 'rounds'
     dimensions: []
     operator: 'LessThan'
     threshold: 1
     window: 'P1D'
     frequency: 'PT1H'
+  }
+  {
+    name: 'watermark-stale'
+    title: 'The watermark is older than three days'
+    description: 'Told by housekeeping from the stored watermark, then daily. After seven days Graph forgets the links and the whole directory is read again.'
+    severity: 1
+    query: loadTextContent('../queries/watermark-stale.kql')
+    measure: 'told'
+    dimensions: []
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT5M'
+  }
+  {
+    name: 'housekeeping-stopped'
+    title: 'Nobody keeps the house'
+    description: 'No run of housekeeping ended well for an hour: no retries, probes, sweeps, webhooks, releases of the guard. Its failures are in Application Insights; no run at all: look for the timer and the app.'
+    severity: 1
+    query: loadTextContent('../queries/housekeeping-stopped.kql')
+    measure: 'runs'
+    dimensions: []
+    operator: 'LessThan'
+    threshold: 1
+    window: 'PT1H'
+    frequency: 'PT15M'
   }
   {
     name: 'changes-late'
@@ -111,13 +140,13 @@ var rules = [
     dimensions: ['application']
     operator: 'GreaterThan'
     threshold: 300
-    window: 'PT15M'
+    window: 'PT30M'
     frequency: 'PT15M'
   }
   {
     name: 'setting-missing'
     title: 'A setting is missing'
-    description: 'A setting that is needed is absent, its Key Vault reference did not resolve, or its value cannot be used. Without a credential or an address its application is quarantined, without a secret of notify nobody is told, without NOTIFICATION_CLIENT_STATE changes wait for the timer; nobody else is touched.'
+    description: 'A setting that is needed is absent, its Key Vault reference did not resolve, or its value cannot be used. Without a credential or an address its application is quarantined, without a secret of notify nobody is told, without NOTIFICATION_CLIENT_STATE changes wait for the timer; nobody else is touched. Told by the first housekeeping after a start, then daily.'
     severity: 1
     query: loadTextContent('../queries/setting-missing.kql')
     measure: 'missing'
@@ -150,7 +179,7 @@ var rules = [
     dimensions: ['application']
     operator: 'GreaterThan'
     threshold: 0
-    window: 'PT15M'
+    window: 'PT30M'
     frequency: 'PT15M'
   }
   {
@@ -188,8 +217,9 @@ var rules = [
     measure: 'failures'
     dimensions: ['function_name']
     operator: 'GreaterThan'
-    threshold: 5
-    window: 'PT15M'
+    // Housekeeping, the rarest, runs six times in such a window: a function that always fails is seen, one hiccup is not.
+    threshold: 2
+    window: 'PT30M'
     frequency: 'PT15M'
   }
 ]

@@ -1,4 +1,4 @@
-metadata description = 'Flex Consumption plan and function app. Every connection is an identity; no key and no connection string.'
+metadata description = 'Flex Consumption plan and function app. Every connection is an identity. Application Insights has a connection string that is only its address: it takes nothing without a token.'
 
 import { alwaysReadyGroup, appSettings, tagSet } from '../types.bicep'
 
@@ -154,13 +154,16 @@ resource site_settings 'Microsoft.Web/sites/config@2024-04-01' = {
   })
 }
 
-// Code is deployed by Entra identities only.
+// Code is deployed by Entra identities only. What belongs to a site is written one by one: Azure answers 409 to two at once.
 resource site_ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
   parent: site
   name: 'ftp'
   properties: {
     allow: false
   }
+  dependsOn: [
+    site_settings
+  ]
 }
 
 resource site_scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
@@ -169,6 +172,9 @@ resource site_scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-0
   properties: {
     allow: false
   }
+  dependsOn: [
+    site_ftp
+  ]
 }
 
 resource site_diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

@@ -1,4 +1,4 @@
-metadata description = 'A network that only the app uses, with private endpoints and names for storage and vault.'
+metadata description = 'A network that only the app uses: private endpoints and names for storage and vault, one address for everything else.'
 
 import { tagSet } from '../types.bicep'
 
@@ -64,6 +64,34 @@ resource endpoint_rules 'Microsoft.Network/networkSecurityGroups@2024-01-01' = {
   tags: tags
 }
 
+resource outbound 'Microsoft.Network/publicIPAddresses@2024-01-01' = {
+  name: 'pip-${name}'
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIPAllocationMethod: 'Static'
+  }
+}
+
+resource gateway 'Microsoft.Network/natGateways@2024-01-01' = {
+  name: 'nat-${name}'
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIpAddresses: [
+      {
+        id: outbound.id
+      }
+    ]
+  }
+}
+
 resource network 'Microsoft.Network/virtualNetworks@2024-01-01' = {
   name: name
   location: location
@@ -82,6 +110,11 @@ resource network_app 'Microsoft.Network/virtualNetworks/subnets@2024-01-01' = {
   name: 'app'
   properties: {
     addressPrefix: cidrSubnet(addressPrefix, 25, 0)
+    // Azure no longer gives a new subnet a way out of its own: vendors and Microsoft Graph are reached through this one.
+    defaultOutboundAccess: false
+    natGateway: {
+      id: gateway.id
+    }
     networkSecurityGroup: {
       id: app_rules.id
     }
@@ -102,6 +135,7 @@ resource network_endpoints 'Microsoft.Network/virtualNetworks/subnets@2024-01-01
   name: 'endpoints'
   properties: {
     addressPrefix: cidrSubnet(addressPrefix, 25, 1)
+    defaultOutboundAccess: false
     networkSecurityGroup: {
       id: endpoint_rules.id
     }
@@ -170,3 +204,6 @@ resource privateEndpoints_zone 'Microsoft.Network/privateEndpoints/privateDnsZon
 
 @description('Subnet of the app. The provider Microsoft.App must be registered in the subscription.')
 output appSubnetId string = network_app.id
+
+@description('Address from which the app reaches the internet.')
+output outboundAddress string = outbound.properties.ipAddress

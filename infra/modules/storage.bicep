@@ -113,6 +113,20 @@ resource account_diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-p
   }
 }
 
+resource blobs_diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (logsEveryCall) {
+  scope: account_blobs
+  name: 'to-workspace'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+  }
+}
+
 resource queues_diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (logsEveryCall) {
   scope: account_queueService
   name: 'to-workspace'

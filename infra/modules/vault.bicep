@@ -8,6 +8,9 @@ param name string
 @description('Required. Region.')
 param location string
 
+@description('Required. Whether a deleted vault of this name is taken back, with its secrets.')
+param recovers bool
+
 @description('Required. Whether only private endpoints reach the vault.')
 param isPrivate bool
 
@@ -22,6 +25,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   location: location
   tags: tags
   properties: {
+    createMode: recovers ? 'recover' : 'default'
     tenantId: subscription().tenantId
     sku: {
       family: 'A'

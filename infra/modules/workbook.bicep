@@ -12,7 +12,7 @@ param insightsId string
 param tags tagSet
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
-  name: guid(resourceGroup().id, 'provisioning')
+  name: guid(insightsId, 'provisioning')
   location: location
   tags: tags
   kind: 'shared'

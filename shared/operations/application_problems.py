@@ -119,7 +119,7 @@ def _directory(cycles: Cycles, now: datetime) -> Iterator[ApplicationProblem]:
     if last is None:
         return
     if last.outcome == REFUSED:
-        remedy = f"Grant it as infra/graph-permissions.bicep says. {_ONCE_GRANTED}"
+        remedy = f"Grant it as infra/graph/permissions.bicep says. {_ONCE_GRANTED}"
         yield ApplicationProblem(code=ProblemCode.DIRECTORY_REFUSED, text=last.error, remedy=remedy)
     elif _is_unread(cycles, last, now):
         since = f"since {cycles.complete_at:%Y-%m-%d %H:%M} UTC" if cycles.complete_at else "yet"

@@ -28,6 +28,7 @@ from shared.provisioning.guard import GuardKeeper
 from shared.provisioning.member_wakeups import MemberWakeups
 from shared.provisioning.notices.notifier import Notifier
 from shared.provisioning.provisioning_log import INDEXED, LOG_PREFIX, drop_operations, log_key
+from shared.provisioning.reminders import Reminders
 from shared.provisioning.retrying import is_due
 from shared.provisioning.subscription_keeping import SubscriptionKeeper
 from shared.scim.error_catalogue import ErrorCode
@@ -50,6 +51,7 @@ class Housekeeper:
     """Runs every few minutes; every part is safe to repeat and to interrupt."""
 
     applications: Applications
+    reminders: Reminders
     tables: Tables
     states: ApplicationStates
     guard: GuardKeeper
@@ -66,7 +68,8 @@ class Housekeeper:
     """Applications that this process probed before it was time, because its settings may be new."""
 
     async def keep_house(self) -> Mapping[str, int]:
-        """Release what the guard permits, probe, queue what is due, trim the log, count, tell, subscribe, verify."""
+        """Remind, release what the guard permits, probe, queue what is due, trim, count, tell, subscribe, verify."""
+        await self.reminders.tell()
         for application in self.applications.enabled:
             await self.guard.release(application)
             await self.states.announce(application.name)

@@ -390,6 +390,8 @@ class Tables:
 
     def _client(self, table: str) -> TableClient:
         if table not in self._clients:
+            if table not in self.NAMES:
+                raise ValueError(f"{table}: no such table; add it to Tables.NAMES and to tableNames in main.bicep")
             self._clients[table] = self._service.get_table_client(self._prefix + table)
         return self._clients[table]
 

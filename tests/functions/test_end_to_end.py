@@ -187,6 +187,17 @@ async def test_a_function_that_raises_again_and_again_ends_as_escrow_on_the_row(
     assert row.next_attempt_at is not None
     assert row.pending
     assert deployment.waiting("provision-acme-poison") == 0
+    assert 'message.poisoned {"queue":"provision-acme-poison"}' in deployment.log()
+
+
+async def test_a_poison_message_that_nobody_can_read_is_told_all_the_same(deployment: Deployment) -> None:
+    deployment.start()
+
+    deployment.send("provision-acme-poison", "no JSON {")
+    told = await eventually(lambda: 'message.poisoned {"queue":"provision-acme-poison"}' in deployment.log())
+
+    assert told
+    assert "account.poisoned" not in deployment.log()
 
 
 async def test_a_row_that_another_version_wrote_is_asserted_again(deployment: Deployment) -> None:

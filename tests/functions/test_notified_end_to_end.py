@@ -124,7 +124,9 @@ async def test_a_message_nobody_understands_is_logged_and_gone(deployment: Deplo
 
     deployment.send("directory-changed", "no JSON {")
     deployment.send("directory-changed-poison", "whatever")
-    told = await eventually(lambda: deployment.log().count("message.refused") == 2)
+    told = await eventually(
+        lambda: [deployment.log().count(each) for each in ("message.refused", "message.poisoned")] == [1, 1]
+    )
 
     assert told, deployment.log()[-3000:]
     assert await eventually(

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.infra.checkov import CheckovFailed, check_with_checkov
-from tests.infra.hardening import check_hardening
+from tests.infra.deployment import check_deployment
 from tests.infra.names import check_names
-from tests.infra.queries import alert_queries, check_alerts, check_query, workbook_queries
+from tests.infra.queries import alert_queries, check_alerts, check_query, check_workbook, workbook_queries
 from tests.infra.resource_models import check_resources
 from tests.infra.resource_reads import check_reads
 from tests.infra.style import check_style
@@ -37,7 +37,6 @@ def check_templates(folder: Path = INFRA) -> Iterator[Finding]:
         yield from check_style(template)
         yield from check_resources(template)
         yield from check_reads(template)
-        yield from check_hardening(template)
     yield from check_parameter_file(folder / "main.bicepparam")
 
 
@@ -46,6 +45,7 @@ def check_queries(folder: Path = INFRA) -> Iterator[Finding]:
     for query in [*alert_queries(folder), *workbook_queries(folder)]:
         yield from check_query(query)
     yield from check_alerts(folder)
+    yield from check_workbook(folder)
 
 
 def main(arguments: list[str]) -> int:
@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "templates": check_templates,
+        "deployment": check_deployment,
         "queries": check_queries,
         "names": check_names,
     }

@@ -24,7 +24,8 @@ from tests.infra.templates import INFRA, ROOT, Finding, Template, read_template,
 
 LOCK = ROOT / "tests" / "requirements" / "checkov.txt"
 """With a Bicep parser in place of the one checkov asks for; pyproject.toml says why."""
-ENVIRONMENT = ROOT / ".dev" / "checkov"
+ENVIRONMENT = (ROOT / ".dev" / "checkov").resolve()
+PYTHON = ENVIRONMENT / "bin" / "python"
 SUPPRESSIONS = ROOT / "tests" / "infra" / "checkov-suppressions.yaml"
 _VARIANTS: Mapping[str, bool] = {"open": False, "private": True}
 
@@ -35,7 +36,10 @@ class CheckovFailed(Exception):
 
 def check_with_checkov(folder: Path = INFRA) -> Iterator[Finding]:
     """Files checkov cannot parse, findings nobody explained, and explanations of what it does not find any more."""
-    install_checkov()
+    try:
+        install_checkov()
+    except OSError as error:
+        raise CheckovFailed(f"it could not be installed ({error}): delete {ENVIRONMENT} and check again") from error
     explained: dict[str, dict[str, str]] = yaml.safe_load(SUPPRESSIONS.read_text())
     unused = {(scope, what) for scope, entries in explained.items() for what in entries}
     with tempfile.TemporaryDirectory() as copies:
@@ -64,11 +68,12 @@ def check_with_checkov(folder: Path = INFRA) -> Iterator[Finding]:
 def install_checkov() -> None:
     """Make the environment if it is not there: about 25 seconds and 290 MB, once. Raises CheckovFailed."""
     stamp = ENVIRONMENT / "installed"
-    made_from = f"{sys.version_info[:2]} {LOCK.read_text()}"
+    # With its place: an environment that was moved or copied names the old one in every script.
+    made_from = f"{ENVIRONMENT} {sys.version_info[:2]} {LOCK.read_text()}"
     if stamp.is_file() and stamp.read_text() == made_from:
         return
     venv.create(ENVIRONMENT, clear=True, with_pip=True)
-    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # The lock holds all of it, and pip itself would not take the other parser.
     locked = ["--no-deps", "--require-hashes", "-r", str(LOCK)]
     finished = subprocess.run([*pip, *locked], capture_output=True, text=True, check=False)
@@ -78,16 +83,21 @@ def install_checkov() -> None:
 
 
 def _run(folder: Path) -> dict[str, list[Any]]:
-    command = [str(ENVIRONMENT / "bin" / "checkov"), "--directory", str(folder), "--framework", "bicep"]
+    command = [str(PYTHON), "-m", "checkov.main", "--directory", str(folder), "--framework", "bicep"]
     options = ["--output", "json", "--compact", "--skip-download", "--soft-fail"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LOG_LEVEL": "ERROR"}
-    finished = subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=False, env=environment, timeout=300
-    )
+    try:
+        finished = subprocess.run(
+            [*command, *options], capture_output=True, text=True, check=False, env=environment, timeout=300
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CheckovFailed(f"checkov could not be run ({error}): delete {ENVIRONMENT} and check again") from error
     try:
         report = json.loads(finished.stdout)
     except ValueError:
-        raise CheckovFailed(f"checkov ended with {finished.returncode}: {finished.stderr[-800:]}") from None
+        raise CheckovFailed(
+            f"checkov ended with {finished.returncode}: {finished.stderr[-800:]}; delete {ENVIRONMENT} and check again"
+        ) from None
     results: dict[str, list[Any]] = report["results"]
     return results
 

@@ -26,7 +26,7 @@ def emitted_fields() -> dict[str, frozenset[str]]:
     """The fields of every event that is emitted anywhere, by the event's name."""
     found: dict[str, set[str]] = {}
     for path in _sources():
-        module = ast.parse(path.read_text())
+        module = _parsed(path)
         for call in _calls(module, "emit"):
             for event in _events_of(call.args[0], module, path):
                 found.setdefault(event, set()).update(_fields_of(call, module, path))
@@ -38,7 +38,7 @@ def recorded_metrics() -> dict[str, frozenset[str]]:
     """The attributes of every metric that is recorded anywhere, by the metric's name."""
     found: dict[str, set[str]] = {}
     for path in _sources():
-        for call in _calls(ast.parse(path.read_text()), "record"):
+        for call in _calls(_parsed(path), "record"):
             if call.args and (name := _member(call.args[0], Metric)) is not None:
                 found.setdefault(name, set()).update(keyword.arg or "" for keyword in call.keywords)
     return {name: frozenset(attributes) for name, attributes in found.items()}
@@ -49,7 +49,7 @@ def recorded_spans() -> dict[str, frozenset[str]]:
     """The attributes of every span, by its name: given at its beginning, or set on a `span` in the same file."""
     found: dict[str, set[str]] = {}
     for path in _sources():
-        module = ast.parse(path.read_text())
+        module = _parsed(path)
         later = [call for call in _calls(module, "set") if _is_of_span(call)]
         for call in _calls(module, "span"):
             if call.args and (name := _member(call.args[0], SpanName)) is not None:
@@ -74,9 +74,46 @@ def written_words() -> frozenset[str]:
     return frozenset(
         node.value
         for path in _sources()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(_parsed(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
+
+
+@cache
+def known_words(event: str, field: str) -> frozenset[str]:
+    """The texts a field of an event can have, where each is written beside the emit call; else any of the product's."""
+    found: set[str] = set()
+    for path in _sources():
+        module = _parsed(path)
+        for call in _calls(module, "emit"):
+            values = [keyword.value for keyword in call.keywords if keyword.arg == field]
+            for value in values if event in _events_of(call.args[0], module, path) else []:
+                words = _words_of(value, module)
+                if not words:
+                    return written_words()
+                found |= words
+    return frozenset(found) or written_words()
+
+
+def _words_of(value: ast.expr, module: ast.Module) -> set[str]:
+    """A text, or those that a variable of this name is set to in the same file."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return {value.value}
+    if not isinstance(value, ast.Name):
+        return set()
+    set_to: list[ast.expr] = []
+    for node in ast.walk(module):
+        for target in node.targets if isinstance(node, ast.Assign) else []:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=True))
+            set_to += [each for name, each in pairs if isinstance(name, ast.Name) and name.id == value.id]
+    return {each.value for each in set_to if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _sources() -> Iterator[Path]:
@@ -85,11 +122,15 @@ def _sources() -> Iterator[Path]:
 
 def _calls(module: ast.Module, called: str) -> Iterator[ast.Call]:
     """Calls of functions and methods of a name."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name == called:
-                yield node
+    for call in _all_calls(module):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name == called:
+            yield call
+
+
+@cache
+def _all_calls(module: ast.Module) -> tuple[ast.Call, ...]:
+    return tuple(node for node in ast.walk(module) if isinstance(node, ast.Call))
 
 
 def _events_of(node: ast.expr, module: ast.Module, path: Path) -> Iterator[str]:

@@ -1,17 +1,18 @@
-"""What a Bicep expression comes to: as much of the language as the variables and settings of infra/ use.
+"""What a Bicep expression comes to: as much of the language as infra/ uses.
 
 Whatever only Azure knows (ids, endpoints) comes to a text that names it, such as `<storage.id>`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tree_sitter import Node
 
-from tests.infra.templates import Template, literal, text_of, unescape
+from tests.infra.templates import Declaration, Template, literal, text_of, unescape
 
 
 class NotEvaluated(Exception):
@@ -59,7 +60,9 @@ class Values:
                 return self._member(node, scope)
             case "subscript_expression":
                 base, index = (self.of(child, scope) for child in node.named_children)
-                return base[index]
+                return Unknown(f"{base.name}[{index}]") if isinstance(base, Unknown) else base[index]
+            case "for_statement":
+                return [self.of(node.named_children[-1], inner) for inner in self._loop(node, scope)]
             case "ternary_expression":
                 condition, yes, no = node.named_children
                 return self.of(yes if self.of(condition, scope) else no, scope)
@@ -68,6 +71,29 @@ class Values:
             case "call_expression":
                 return self._call(node, scope)
         raise NotEvaluated(f"{node.type} in {text_of(node)[:60]!r}")
+
+    def bodies(self, declaration: Declaration) -> list[Any]:
+        """What a resource or module is given, once for each turn of its loop; empty where its condition is false."""
+        return list(self._bodies(declaration.node.named_children[-1], {}))
+
+    def _bodies(self, node: Node, scope: Mapping[str, Any]) -> Iterator[Any]:
+        match node.type:
+            case "if_statement":
+                condition, body = node.named_children
+                if self.of(condition, scope):
+                    yield from self._bodies(body, scope)
+            case "for_statement":
+                for inner in self._loop(node, scope):
+                    yield from self._bodies(node.named_children[-1], inner)
+            case _:
+                yield self.of(node, scope)
+
+    def _loop(self, node: Node, scope: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The names of a loop, turn by turn: the element, and its place where it has a name."""
+        names, iterated = node.named_children[:2]
+        written = [text_of(name) for name in names.named_children] or [text_of(names)]
+        for index, element in enumerate(self.of(iterated, scope)):
+            yield {**scope, **dict(zip(written, (element, index), strict=False))}
 
     def _string(self, node: Node, scope: Mapping[str, Any]) -> str:
         found = literal(node)
@@ -87,7 +113,8 @@ class Values:
             declaration = self.template.of(kind).get(name)
             if declaration is not None:
                 return self.of(declaration.value) if declaration.value is not None else None
-        return Unknown(name)
+        module = self.template.of("module").get(name)
+        return None if module is not None and not self.bodies(module) else Unknown(name)
 
     def _object(self, node: Node, scope: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -129,7 +156,8 @@ class Values:
         ]
         if name in _KNOWN:
             return _KNOWN[name](*arguments)
-        return Unknown(f"{name}()")
+        shown = (each.name if isinstance(each, Unknown) else str(each) for each in arguments)
+        return Unknown(f"{name}({', '.join(shown)})")
 
     def _function(self, node: Node, scope: Mapping[str, Any]) -> Callable[[Any], Any] | None:
         """The function a lambda is. `x => x.y` reaches us as `(x => x).y`: the grammar binds the arrow too tightly."""
@@ -152,13 +180,21 @@ _LITERALS: dict[str, Callable[[str], Any]] = {
     "null": lambda _: None,
 }
 
+
+def _subnet(prefix: str, size: int, index: int) -> str:
+    return str(list(ipaddress.ip_network(prefix).subnets(new_prefix=size))[index])
+
+
 _KNOWN: dict[str, Callable[..., Any]] = {
+    "cidrSubnet": _subnet,
     "concat": lambda *lists: [element for each in lists for element in each],
     "empty": lambda value: not value,
     "flatten": lambda lists: [element for each in lists for element in each],
     "length": len,
+    "min": min,
     "map": lambda elements, change: [change(element) for element in elements],
     "replace": lambda text, old, new: text.replace(old, new),
+    "toLower": str.lower,
     "toObject": lambda elements, key, value: {key(element): value(element) for element in elements},
     "union": _union,
 }

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.config.applications import Applications, load_applications
-from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.config.settings import Settings
-from shared.storage.queue_names import queue_name
 from shared.storage.tables import Tables
+from tests.infra.deployment import ABSENT, DEFAULTS, EVERYTHING, deployed, flat, graph_permissions
 from tests.infra.expressions import Values
+from tests.infra.registered_functions import Functions, bound, registered_functions
 from tests.infra.templates import (
     INFRA,
     ROOT,
     Declaration,
     Finding,
-    Template,
     body_of,
-    literal,
     properties_of,
     read_template,
-    text_of,
-    walk,
 )
 
 BUILT_IN_ROLES = {
@@ -37,8 +34,27 @@ BUILT_IN_ROLES = {
 }
 """Azure's own ids, the same in every tenant."""
 
-GRAPH_PERMISSIONS = frozenset(["User.Read.All", "GroupMember.Read.All", "Application.Read.All"])
-"""What the app reads from Microsoft Graph; nothing that writes."""
+APP = "<identity.properties.principalId>"
+GRANTS = frozenset(
+    [
+        # The host keeps leases, keys and its own state in blobs it creates itself, and reads the code from there.
+        ("storage", "Storage Blob Data Owner", APP),
+        ("storage", "Storage Queue Data Contributor", APP),
+        ("storage", "Storage Table Data Contributor", APP),
+        # Reads the values of secrets, and changes none.
+        ("vault", "Key Vault Secrets User", APP),
+        # Sends telemetry, and reads none.
+        ("monitoring", "Monitoring Metrics Publisher", APP),
+        ("vault", "Key Vault Secrets Officer", "<an officer>"),
+    ]
+)
+"""Every right that a deployment gives away: on what the module of this name makes, which role, and to whom."""
+
+GRAPH_PERMISSIONS = {
+    "announcesGroups=false": ["User.Read.All", "GroupMember.Read.All", "Application.Read.All"],
+    "announcesGroups=true": ["User.Read.All", "GroupMember.Read.All", "Application.Read.All", "Group.Read.All"],
+}
+"""What the app may do with Microsoft Graph: nothing that writes."""
 
 NOT_ON_FLEX = frozenset(
     [
@@ -84,81 +100,92 @@ _NOT_IN_AZURE = frozenset(["AzureWebJobsStorage", "AzureWebJobsStorage__accountN
 """Settings the app reads that have no place in Azure: connection strings and a simulated tenant's token."""
 
 
-def check_names(folder: Path = INFRA, configuration: Path = ROOT / "provisioning.yaml") -> Iterator[Finding]:
-    """Every disagreement."""
-    yield from _check_roles(read_template(folder / "modules" / "roles.bicep"))
-    yield from _check_all_roles_in_one_place(folder)
-    yield from _check_permissions(read_template(folder / "graph-permissions.bicep"))
-    yield from _check_storage(folder)
+def check_names(
+    folder: Path = INFRA,
+    configuration: Path = ROOT / "provisioning.yaml",
+    *,
+    functions: Functions | None = None,
+    tables: Collection[str] = Tables.NAMES,
+) -> Iterator[Finding]:
+    """Every disagreement. `functions`: those of the app, where they are not to be asked from it."""
+    yield from _check_grants(folder)
+    yield from _check_permissions(folder)
+    yield from _check_storage(folder, functions or registered_functions(), tables)
     yield from _check_settings(folder)
     yield from _check_applications(folder, load_applications(configuration, {}))
     yield from _check_azd(folder)
-    yield from _check_host()
+    yield from _check_host(folder)
 
 
-def _check_roles(template: Template) -> Iterator[Finding]:
-    table = template.of("var")["builtInRoles"]
-    assert table.value is not None
-    written = {name: literal(node) for name, node in properties_of(table.value).items()}
-    for name, id_ in written.items():
-        if name not in BUILT_IN_ROLES:
-            yield template.finding(table.node, f"{name}: not a role the check knows")
-        elif BUILT_IN_ROLES[name] != id_:
-            yield template.finding(table.node, f"{name} is {BUILT_IN_ROLES[name]}, not {id_}")
-    words = {literal(node) for node in walk(template.root) if node.type == "string"}
-    for unlisted in sorted(set(BUILT_IN_ROLES) & words - set(written)):
-        yield template.finding(table.node, f"{unlisted} is assigned and not in the table")
-    for declaration in template.of("resource").values():
-        if declaration.is_existing:
-            continue
-        body = text_of(declaration.node)
-        if "guid(" not in body or "principalId" not in body:
-            yield template.finding(
-                declaration.node, f"{declaration.name}: its name must be a guid of scope, principal, role"
-            )
+def _check_grants(folder: Path) -> Iterator[Finding]:
+    resources = deployed(folder, EVERYTHING)
+    grants = set(_grants(resources))
+    for place, role, principal in sorted(grants ^ GRANTS):
+        known = "is given" if (place, role, principal) in grants else "is not given"
+        text = f"{role} on {place} to {principal} {known}: the rights must be exactly those of GRANTS in names.py"
+        yield Finding(path=folder / "modules" / "roles.bicep", line=1, text=text)
 
 
-def _check_all_roles_in_one_place(folder: Path) -> Iterator[Finding]:
-    for path in sorted(folder.rglob("*.bicep")):
-        if path.name != "roles.bicep" and "Microsoft.Authorization/roleAssignments" in path.read_text():
-            yield Finding(path=path, line=1, text="role assignments belong into modules/roles.bicep")
+def _grants(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Scope, role and principal of every role assignment, wherever it stands."""
+    names = {id_: name for name, id_ in BUILT_IN_ROLES.items()}
+    for place, resource in resources.items():
+        if resource.get("type", "").startswith("Microsoft.Authorization/roleAssignments"):
+            properties = resource["properties"]
+            scope = str(resource.get("scope", "the resource group")).strip("<>")
+            target = resources.get(f"{place.partition('.')[0]}.{scope}", {}).get("name", scope)
+            id_ = properties["roleDefinitionId"].strip("<>)").rpartition(", ")[2]
+            yield target.strip("<>").partition(".outputs.")[0], names.get(id_, id_), properties["principalId"]
 
 
-def _check_permissions(template: Template) -> Iterator[Finding]:
-    declaration = template.of("var")["permissions"]
-    written = frozenset(Values(template=template).variable("permissions"))
-    if written != GRAPH_PERMISSIONS:
-        yield template.finding(declaration.node, f"expected exactly {', '.join(sorted(GRAPH_PERMISSIONS))}")
-    shell = template.path.read_text()
-    for permission in written:
-        if shell.count(permission) < 2:
-            yield template.finding(declaration.node, f"{permission} is missing in the shell commands above")
+def _check_permissions(folder: Path) -> Iterator[Finding]:
+    path = folder / "graph" / "permissions.bicep"
+    granted = graph_permissions(folder)
+    if granted != GRAPH_PERMISSIONS:
+        yield Finding(path=path, line=1, text=f"expected exactly {GRAPH_PERMISSIONS}, not {granted}")
+    known = json.loads(path.with_name("bicepconfig.json").read_text())["extensions"]
+    for extension in re.findall(r"^extension (\w+)$", path.read_text(), flags=re.MULTILINE):
+        if extension not in known:
+            yield Finding(path=path, line=1, text=f"bicepconfig.json beside it names no extension {extension}")
+    for permission in granted["announcesGroups=true"]:
+        if path.read_text().count(permission) < 2:
+            yield Finding(path=path, line=1, text=f"{permission} is missing in the shell commands above")
 
 
-# --- Storage --------------------------------------------------------------------------------------------------------
+# --- Storage and instances -------------------------------------------------------------------------------------------
 
 
-def expected_queues(names: list[str]) -> set[str]:
-    """The queues of applications and of change notifications, and their poison queues, as the code names them."""
-    queues = {queue_name(name, first=first) for name in names for first in (False, True)} | {DIRECTORY_CHANGED}
-    return queues | {f"{queue}-poison" for queue in queues}
-
-
-def _check_storage(folder: Path) -> Iterator[Finding]:
-    template = read_template(folder / "main.bicep")
-    applications = [{"name": "fuze", "secretSettings": []}, {"name": "acme-eu", "secretSettings": []}]
-    values = Values(template=template, parameters={"applications": applications})
+def _check_storage(folder: Path, functions: Functions, tables: Collection[str]) -> Iterator[Finding]:
+    """Queues and instances for the functions that the app has, tables for what the code writes."""
+    path = folder / "main.bicep"
+    values = Values(template=read_template(path), parameters=DEFAULTS)
     queues = values.variable("queueNames")
-    expected = expected_queues(["fuze", "acme-eu"])
+    read = {binding["queueName"] for binding in bound(functions, "queueTrigger")}
+    written = {binding["queueName"] for binding in bound(functions, "queue")}
+    # The host itself makes the poison queue of a queue, but with a role to create it only after the first failure.
+    expected = read | written | {queue for name in read for queue in _with_poison(name)}
     if set(queues) != expected or len(queues) != len(expected):
         difference = ", ".join(sorted(set(queues) ^ expected))
-        yield template.finding(template.of("var")["queueNames"].node, f"queues differ from the code's: {difference}")
+        yield Finding(path=path, line=1, text=f"queues differ from the code's: {difference}")
     for secret in sorted(_SECRETS - set(values.variable("secretSettings"))):
-        yield template.finding(template.of("var")["secretSettings"].node, f"{secret} is no reference into the vault")
-    if set(values.variable("tableNames")) != set(Tables.NAMES):
-        yield template.finding(
-            template.of("var")["tableNames"].node, f"tables differ from the code's: {', '.join(Tables.NAMES)}"
-        )
+        yield Finding(path=path, line=1, text=f"{secret} is no reference into the vault")
+    if set(values.variable("tableNames")) != set(tables):
+        yield Finding(path=path, line=1, text=f"tables differ from the code's: {', '.join(sorted(tables))}")
+    timers = len(bound(functions, "timerTrigger"))
+    if values.variable("timerCount") != timers:
+        yield Finding(path=path, line=1, text=f"timerCount: the app has {timers} timers")
+    many = [{"name": f"app-{at}", "secretSettings": []} for at in range(40)]
+    most = Values(template=read_template(path), parameters={"applications": many}).variable("instanceCount")
+    if most != MOST_INSTANCES:
+        yield Finding(path=path, line=1, text=f"instanceCount: however many applications, at most {MOST_INSTANCES}")
+
+
+def _with_poison(queue: str) -> set[str]:
+    return {queue} if queue.endswith("-poison") else {queue, f"{queue}-poison"}
+
+
+MOST_INSTANCES = 40
+"""No more by default: Azure may count them for each function."""
 
 
 # --- Settings -------------------------------------------------------------------------------------------------------
@@ -242,19 +269,60 @@ def _check_applications(folder: Path, applications: Applications) -> Iterator[Fi
 
 
 def _check_azd(folder: Path) -> Iterator[Finding]:
-    path = folder.parent / "azure.yaml"
-    lines = path.read_text() if path.exists() else (ROOT / "azure.yaml").read_text()
+    lines = (folder.parent / "azure.yaml").read_text()
     tag = f"'azd-service-name': '{lines.split('services:')[1].split(':')[0].strip()}'"
     if tag not in (folder / "modules" / "app.bicep").read_text():
         yield Finding(path=folder / "modules" / "app.bicep", line=1, text=f"the site needs the tag {tag} for azd")
 
 
-def _check_host() -> Iterator[Finding]:
-    path = ROOT / "host.json"
-    host = json.loads(path.read_text())
-    if host["extensions"]["queues"].get("messageEncoding") != "base64":
-        yield Finding(path=path, line=1, text="messages are sent as base64; messageEncoding must be base64")
-    if "Request" not in host["logging"]["applicationInsights"]["samplingSettings"].get("excludedTypes", ""):
-        yield Finding(
-            path=path, line=1, text="the alert no-successful-cycle counts requests: exclude Request from sampling"
-        )
+HOST = {
+    "version": "2.0",
+    # Longer than any run takes: the sync stops itself before.
+    "functionTimeout": "00:10:00",
+    # The storage extension 5, which can send base64; a later major version would be another program.
+    "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"},
+    "extensions": {
+        # The dashboard, the command line and the address of change notifications begin with it.
+        "http": {"routePrefix": "api"},
+        "queues": {
+            # Also what the platform scales by: instances = messages / batchSize.
+            "batchSize": 16,
+            "newBatchThreshold": 8,
+            # A joiner waits no longer than that for an idle queue.
+            "maxPollingInterval": "00:00:02",
+            # After an exception, so that five attempts outlast a hiccup of storage.
+            "visibilityTimeout": "00:00:30",
+            # Then it is poison: once would make an escrow of every hiccup.
+            "maxDequeueCount": 5,
+            # As the code sends.
+            "messageEncoding": "base64",
+        },
+    },
+    "logging": {
+        # Events are written at Information, by functions; alerts count the host's results.
+        "logLevel": {
+            "default": "Information",
+            "Host.Aggregator": "Warning",
+            "Host.Results": "Information",
+            "Function": "Information",
+        },
+        "applicationInsights": {
+            "samplingSettings": {
+                "isEnabled": True,
+                "maxTelemetryItemsPerSecond": 20,
+                # Alerts count runs, look for exceptions and read events: none of them may be thinned out.
+                "excludedTypes": "Request;Exception;Trace",
+            }
+        },
+    },
+}
+"""What host.json says, and why."""
+
+
+def _check_host(folder: Path) -> Iterator[Finding]:
+    path = folder.parent / "host.json"
+    found, expected = flat(json.loads(path.read_text())), flat(HOST)
+    for place in sorted(found.keys() | expected.keys()):
+        if found.get(place, ABSENT) != expected.get(place, ABSENT):
+            text = f"{place} is {found.get(place, ABSENT)!r}, and must be {expected.get(place, ABSENT)!r}"
+            yield Finding(path=path, line=1, text=f"{text}; names.py says why")

@@ -1,6 +1,6 @@
 """The queries of alerts and workbook: their columns exist, their events are emitted, with the fields they ask for.
 
-Reads the part of the Kusto language these queries use. What it does not know is a finding, not a silence.
+kusto.lark is the part of the language they use; what is in neither is a finding, not a silence. No engine is asked.
 """
 
 from __future__ import annotations
@@ -8,17 +8,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedInput
 
 from tests.infra.emitted_events import (
     OF_EVERY_EVENT,
     emitted_fields,
+    known_words,
     recorded_metrics,
     recorded_spans,
     written_words,
 )
-from tests.infra.templates import INFRA, Finding, literal, properties_of, read_template
+from tests.infra.expressions import Values
+from tests.infra.registered_functions import registered_functions
+from tests.infra.templates import INFRA, Finding, read_template
 
 _COMMON = "timestamp itemCount itemType customDimensions operation_Name operation_Id operation_ParentId cloud_RoleName"
 TABLES = {
@@ -30,51 +38,67 @@ TABLES = {
 }
 """Application Insights' tables and the columns of them that a query may use."""
 
-_FUNCTIONS = frozenset(
+
+_SCALARS = {
+    "ago": (1, 1),
+    "bin": (2, 2),
+    "iff": (3, 3),
+    "indexof": (2, 2),
+    "isempty": (1, 1),
+    "isnotempty": (1, 1),
+    "not": (1, 1),
+    "now": (0, 0),
+    "parse_json": (1, 1),
+    "round": (1, 2),
+    "split": (2, 2),
+    "substring": (2, 3),
+    "todouble": (1, 1),
+    "toint": (1, 1),
+    "tostring": (1, 1),
+}
+"""Functions of one record, and the fewest and the most arguments they take."""
+
+_AGGREGATES = {
+    "count": (0, 0),
+    "countif": (1, 1),
+    "dcount": (1, 1),
+    "max": (1, 1),
+    "maxif": (2, 2),
+    "min": (1, 1),
+    "percentile": (2, 2),
+    "sum": (1, 1),
+    "sumif": (2, 2),
+}
+"""Functions of many records, in summarize only; likewise."""
+
+_PLATFORM_TEXTS = frozenset(["Worker channel is shutting down", "exited with code 143"])
+"""What the host writes when it takes an instance away (azure-functions-host #12007)."""
+
+_FREQUENCIES = {"PT1M": 1, "PT5M": 5, "PT10M": 10, "PT15M": 15, "PT30M": 30, "PT45M": 45}
+_FREQUENCIES |= {f"PT{hours}H": hours * 60 for hours in (1, 2, 3, 4, 5, 6)} | {"P1D": 1440}
+_WINDOWS = _FREQUENCIES | {"P2D": 2880}
+"""What Azure takes as frequency and as window of a log alert, in minutes."""
+
+ALERTS = frozenset(
     [
-        "ago",
-        "bin",
-        "count",
-        "countif",
-        "dcount",
-        "iff",
-        "indexof",
-        "isempty",
-        "isnotempty",
-        "max",
-        "maxif",
-        "min",
-        "not",
-        "now",
-        "parse_json",
-        "percentile",
-        "round",
-        "split",
-        "substring",
-        "sum",
-        "sumif",
-        "todouble",
-        "toint",
-        "tostring",
+        "changes-late",
+        "clock-skewed",
+        "credential-expiring",
+        "deletions-held",
+        "digest-stuck",
+        "escrows-growing",
+        "functions-failing",
+        "housekeeping-stopped",
+        "message-poisoned",
+        "no-finished-round",
+        "no-successful-cycle",
+        "notices-overdue",
+        "quarantine-started",
+        "setting-missing",
+        "watermark-stale",
     ]
 )
-_WORDS = frozenset(
-    ["and", "or", "in", "has", "contains", "startswith", "between", "by", "asc", "desc", "true", "false", "null"]
-)
-_TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*)|(?P<text>'[^']*'|"[^"]*")|(?P<placeholder>\{\w+\})|(?P<number>\d+(?:\.\d+)?[a-z]*)"""
-    r"""|(?P<name>[A-Za-z_]\w*)|(?P<sign>!in|==|!=|<=|>=|=~|[|;=<>()\[\],.+*/-])|(?P<space>\s+)|(?P<other>.)"""
-)
-_EVENT = re.compile(r"[a-z]+\.[a-z_]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word of a query."""
-
-    kind: str
-    text: str
-    line: int
+"""Whatever a person must be told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +112,38 @@ class Query:
     placeholders: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an expression stands for, as far as a comparison with it can be checked."""
+
+    kind: str = ""
+    """`column`; `fields`, a parsed event, or one `field`; `attributes` of a span or metric, or one `attribute`."""
+    name: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """What is known while a query is read from its start to its end."""
+    """What is known while a pipeline is read from its start to its end."""
 
     query: Query
-    findings: list[Finding] = field(default_factory=list)
-    tables: dict[str, frozenset[str]] = field(default_factory=lambda: dict(TABLES))
-    result: frozenset[str] = frozenset()
+    tables: dict[str, frozenset[str]]
+    """Tables that can be read from here, and their columns."""
+    findings: list[Finding]
+    columns: dict[str, Value] = field(default_factory=dict)
+    events: frozenset[str] = frozenset()
+    """Events of this pipeline."""
+    recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Spans or metrics that its table can hold, and their attributes."""
+    what: str = ""
+    """Which of the two they are."""
+    selected: frozenset[str] = frozenset()
+    """Those of them that it asks for."""
 
-    def complain(self, token: Token, text: str) -> None:
-        self.findings.append(Finding(path=self.query.path, line=self.query.line + token.line, text=text))
+    def complain(self, place: Tree[Token] | Token, text: str) -> None:
+        line = place.line if isinstance(place, Token) else getattr(place.meta, "line", 1)
+        # Of the workbook, a whole query is one line.
+        offset = 0 if self.query.path.suffix == ".json" else (line or 1) - 1
+        self.findings.append(Finding(path=self.query.path, line=self.query.line + offset, text=text))
 
 
 def alert_queries(folder: Path = INFRA) -> list[Query]:
@@ -128,220 +173,252 @@ def workbook_queries(folder: Path = INFRA) -> list[Query]:
 
 
 def check_query(query: Query) -> list[Finding]:
-    """Unknown tables, columns, functions, events and fields."""
-    return _read(query).findings
+    """Syntax, tables, columns, functions and their arguments, events with their fields, words compared with."""
+    return _read(query)[1]
 
 
 def check_alerts(folder: Path = INFRA) -> Iterator[Finding]:
-    """Every rule measures and splits by columns its query has, and every query file belongs to a rule."""
-    template = read_template(folder / "modules" / "alerts.bicep")
-    rules = template.of("var")["rules"].value
-    used: set[str] = set()
-    for rule in rules.named_children if rules is not None else []:
-        if rule.type != "object":
-            continue
-        properties = properties_of(rule)
-        file = literal(properties["query"].named_children[-1].named_children[0]) or ""
-        path = (template.path.parent / file).resolve()
-        used.add(path.name)
-        if not path.is_file():
-            continue
-        result = _read(Query(path=path, line=1, text=path.read_text())).result
-        asked = [literal(properties["measure"]), *map(literal, properties["dimensions"].named_children)]
-        for name in asked:
+    """Every rule there must be is there, measures and splits by columns of its query, and sees late records."""
+    path = folder / "modules" / "alerts.bicep"
+    template = read_template(path)
+    rules: list[dict[str, Any]] = Values(template=template, parameters={"escrowsBeforeAlert": 20}).variable("rules")
+    names = {rule["name"] for rule in rules}
+    for name in sorted(names ^ ALERTS):
+        yield Finding(path=path, line=1, text=f"{name}: the rules must be exactly those of ALERTS in queries.py")
+    for rule in rules:
+        file = folder / "queries" / f"{rule['name']}.kql"
+        result = _read(Query(path=file, line=1, text=file.read_text()))[0] if file.is_file() else frozenset()
+        for name in (rule["measure"], *rule["dimensions"]):
             if name not in result:
-                yield template.finding(rule, f"{path.name} has no column {name}; it has {', '.join(sorted(result))}")
+                yield Finding(
+                    path=path, line=1, text=f"{file.name} has no column {name}; it has {', '.join(sorted(result))}"
+                )
+        if f"(../queries/{file.name})" not in str(rule["query"]):
+            yield Finding(path=path, line=1, text=f"{rule['name']} must read queries/{file.name}")
+        frequency, window = _FREQUENCIES.get(rule["frequency"]), _WINDOWS.get(rule["window"])
+        if frequency is None or window is None or window < 2 * frequency:
+            text = f"{rule['name']}: {rule['frequency']} and {rule['window']} are none of Azure's, or too close"
+            yield Finding(path=path, line=1, text=f"{text}: a record may arrive late, so a window is two frequencies")
     for query in alert_queries(folder):
-        if query.path.name not in used:
+        if query.path.stem not in names:
             yield Finding(path=query.path, line=1, text="no alert rule uses this query")
+
+
+def check_workbook(folder: Path = INFRA) -> Iterator[Finding]:
+    """Every query of the workbook asks Application Insights, for the time its reader chose."""
+    path = folder / "workbook.json"
+    contents = [item["content"] for item in json.loads(path.read_text())["items"]]
+    parameters = [each for content in contents for each in content.get("parameters", [])]
+    times = {each["name"] for each in parameters if each["type"] == _TIME_RANGE}
+    for asking in [each for each in [*contents, *parameters] if "queryType" in each or "query" in each]:
+        title = asking.get("title", asking.get("name", "the parameters"))
+        if "query" in asking and asking.get("timeContextFromParameter") not in times:
+            yield Finding(path=path, line=1, text=f"{title}: no parameter is its time; {', '.join(times)} would be")
+        if (asking.get("queryType"), asking.get("resourceType")) != (0, "microsoft.insights/components"):
+            yield Finding(path=path, line=1, text=f"{title}: it must ask Application Insights")
+
+
+_TIME_RANGE = 4
+"""The workbook's number for a parameter that is a span of time."""
 
 
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(query: Query) -> _Reading:
-    reading = _Reading(query=query)
-    tokens = _tokens(reading)
-    for statement in _split(tokens, ";"):
-        if statement and statement[0].text == "let" and len(statement) > 3:
-            reading.tables[statement[1].text] = _read_pipeline(reading, statement[3:])
-        elif statement:
-            reading.result = _read_pipeline(reading, statement)
-    _check_events(reading, tokens)
-    return reading
+@cache
+def _grammar() -> Lark:
+    text = Path(__file__).with_name("kusto.lark").read_text()
+    return Lark(text, start="query", parser="lalr", propagate_positions=True, maybe_placeholders=False)
 
 
-def _tokens(reading: _Reading) -> list[Token]:
-    found: list[Token] = []
-    line = 0
-    is_one_line = reading.query.path.suffix == ".json"
-    for match in _TOKEN.finditer(reading.query.text):
-        kind = match.lastgroup or "other"
-        token = Token(kind, match[0], 0 if is_one_line else line)
-        line += match[0].count("\n")
-        if kind == "other":
-            reading.complain(token, f"{match[0]!r} was not understood")
-        elif kind not in ("comment", "space"):
-            found.append(token)
-        if kind in ("placeholder", "text"):
-            for name in re.findall(r"\{(\w+)\}", match[0]):
-                if name not in reading.query.placeholders:
-                    reading.complain(token, f"{{{name}}}: the workbook has no such parameter")
+def _read(query: Query) -> tuple[frozenset[str], list[Finding]]:
+    """The columns a query ends with, and what is wrong with it."""
+    reading = _Reading(query=query, tables=dict(TABLES), findings=[])
+    for name in re.findall(r"\{(\w+)\}", query.text):
+        if name not in query.placeholders:
+            reading.findings.append(
+                Finding(path=query.path, line=query.line, text=f"{{{name}}}: the workbook has no such parameter")
+            )
+    try:
+        tree = _grammar().parse(query.text)
+    except UnexpectedInput as error:
+        offset = 0 if query.path.suffix == ".json" else error.line - 1
+        shown = error.get_context(query.text, 30).splitlines()[0]
+        reading.findings.append(Finding(path=query.path, line=query.line + offset, text=f"syntax: {shown}"))
+        return frozenset(), reading.findings
+    *lets, last = tree.children
+    for each in lets:
+        name, pipeline = each.children
+        reading.tables[str(name)] = _read_pipeline(reading, pipeline)
+    return _read_pipeline(reading, last), reading.findings
+
+
+def _read_pipeline(outside: _Reading, pipeline: Tree[Token]) -> frozenset[str]:
+    """The columns a pipeline ends with."""
+    table, *steps = pipeline.children
+    reading = replace(outside, columns={}, events=frozenset(), selected=frozenset(), recorded={}, what="")
+    if table not in reading.tables:
+        reading.complain(table, f"{table}: no such table")
+        return frozenset()
+    reading.columns = {name: Value("column", name) for name in reading.tables[table]}
+    if table in ("dependencies", "customMetrics"):
+        is_spans = table == "dependencies"
+        reading.recorded, reading.what = (recorded_spans(), "span") if is_spans else (recorded_metrics(), "metric")
+        reading.columns["customDimensions"] = Value("attributes")
+    for step in steps:
+        _read_step(reading, step)
+    if reading.recorded and not reading.selected:
+        reading.complain(table, f"which {reading.what}? compare its name")
+    return frozenset(reading.columns)
+
+
+def _read_step(reading: _Reading, step: Tree[Token]) -> None:
+    match step.data:
+        case "where":
+            # First what is selected: conditions about its fields may stand beside it.
+            for comparison in step.iter_subtrees_topdown():
+                _select(reading, comparison)
+            _value_of(reading, step.children[0])
+        case "extend":
+            # Side by side: none of them sees another.
+            reading.columns |= _columns(reading, step)
+        case "project" | "distinct":
+            reading.columns = _columns(reading, step.children[0])
+        case "summarize":
+            made, *by = step.children
+            columns = _columns(reading, made, aggregates=True)
+            reading.columns = columns | (_columns(reading, by[0]) if by else {})
+        case "order":
+            for name in step.children:
+                _value_of(reading, Tree("name", [name]))
+
+
+def _columns(reading: _Reading, tree: Tree[Token], *, aggregates: bool = False) -> dict[str, Value]:
+    """The columns that `a, b = expression, bin(c, 1h)` makes."""
+    found = {}
+    for part in tree.children:
+        expression = part.children[-1] if part.data == "named" else part
+        value = _value_of(reading, expression, aggregates=aggregates)
+        if part.data == "named" or (part.data == "name" and not aggregates):
+            found[str(part.children[0])] = value
+        elif part.data == "call" and part.children[0] == "bin":
+            found[str(part.children[1].children[0])] = value
+        else:
+            reading.complain(part, "it needs a name, for alerts and charts refer to it")
+        if aggregates and not any(each.children[0] in _AGGREGATES for each in expression.find_data("call")):
+            reading.complain(part, "summarize makes a value of many records: which one of them is this?")
     return found
 
 
-def _split(tokens: list[Token], separator: str) -> list[list[Token]]:
-    """Cut at a separator that is outside brackets."""
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token.text in "([" and token.kind == "sign") - (token.text in ")]" and token.kind == "sign")
-        if token.text == separator and token.kind == "sign" and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts
+def _value_of(reading: _Reading, tree: Tree[Token], *, aggregates: bool = False) -> Value:
+    """What an expression stands for; complains of whatever in it is not there."""
+    match tree.data:
+        case "name":
+            return _name(reading, tree.children[0])
+        case "member":
+            return _member(reading, tree)
+        case "call":
+            return _call(reading, tree, aggregates=aggregates)
+        case "comparison":
+            left, sign, right = tree.children
+            compared = _value_of(reading, left, aggregates=aggregates)
+            _value_of(reading, right, aggregates=aggregates)
+            if sign in ("==", "!=", "has", "contains"):
+                _check_word(reading, compared, right)
+            return Value()
+        case "listed":
+            left, _, *words = tree.children
+            compared = _value_of(reading, left)
+            for word in words:
+                is_table = word.data == "name" and word.children[0] in reading.tables
+                if not is_table:
+                    _value_of(reading, word)
+                    _check_word(reading, compared, word)
+            return Value()
+    for child in tree.children:
+        if isinstance(child, Tree):
+            _value_of(reading, child, aggregates=aggregates)
+    return Value()
 
 
-def _read_pipeline(reading: _Reading, tokens: list[Token]) -> frozenset[str]:
-    """The columns a pipeline ends with."""
-    source, *steps = _split(tokens, "|")
-    if len(source) != 1 or source[0].text not in reading.tables:
-        reading.complain(source[0], f"{' '.join(each.text for each in source)}: no such table")
-        return frozenset()
-    columns = reading.tables[source[0].text]
-    if source[0].text == "dependencies":
-        _check_recorded(reading, tokens, recorded_spans(), "span")
-    elif source[0].text == "customMetrics":
-        _check_recorded(reading, tokens, recorded_metrics(), "metric")
-    for step in steps:
-        columns = _read_step(reading, step, columns)
-    return columns
+def _name(reading: _Reading, name: Token) -> Value:
+    if name not in reading.columns:
+        reading.complain(name, f"{name}: no such column here; there are {', '.join(sorted(reading.columns))}")
+    return reading.columns.get(name, Value())
 
 
-def _read_step(reading: _Reading, step: list[Token], columns: frozenset[str]) -> frozenset[str]:
-    operator, rest = step[0], step[1:]
-    match operator.text:
-        case "where":
-            _read_expression(reading, rest, columns)
-            return columns
-        case "extend":
-            for part in _split(rest, ","):
-                _read_expression(reading, part[2:], columns)
-                columns |= {part[0].text}
-            return columns
-        case "project":
-            return _read_columns(reading, rest, columns)
-        case "distinct":
-            return _read_columns(reading, rest, columns)
-        case "summarize":
-            at = next((at for at, token in enumerate(rest) if token.text == "by"), len(rest))
-            made = _read_columns(reading, rest[:at], columns, needs_name=True)
-            return made | (_read_columns(reading, rest[at + 1 :], columns) if at < len(rest) else frozenset())
-        case "order" | "sort":
-            _read_expression(reading, rest, columns)
-            return columns
-        case "take" | "render":
-            return columns
-    reading.complain(operator, f"{operator.text}: no such operator, or the check does not know it yet")
-    return columns
-
-
-def _read_columns(
-    reading: _Reading, tokens: list[Token], columns: frozenset[str], *, needs_name: bool = False
-) -> frozenset[str]:
-    """The names of `a, b = expression, bin(c, 1h)`."""
-    names: set[str] = set()
-    for part in _split(tokens, ","):
-        if len(part) > 1 and part[1].text == "=":
-            _read_expression(reading, part[2:], columns)
-            names.add(part[0].text)
-        else:
-            _read_expression(reading, part, columns)
-            names.add(part[2].text if part[0].text == "bin" else part[0].text)
-            if needs_name:
-                reading.complain(part[0], "an aggregate needs a name, for alerts and charts refer to it")
-    return frozenset(names)
-
-
-def _read_expression(reading: _Reading, tokens: list[Token], columns: frozenset[str]) -> None:
-    for at, token in enumerate(tokens):
-        if token.kind != "name":
-            continue
-        before = tokens[at - 1].text if at else ""
-        after = tokens[at + 1].text if at + 1 < len(tokens) else ""
-        if before == ".":
-            continue
-        if after == "(" and token.text not in _WORDS:
-            if token.text not in _FUNCTIONS:
-                reading.complain(token, f"{token.text}(): no such function, or the check does not know it yet")
-        elif token.text not in columns | _WORDS | frozenset(reading.tables):
-            reading.complain(token, f"{token.text}: no such column here; there are {', '.join(sorted(columns))}")
-
-
-# --- Events and their fields ----------------------------------------------------------------------------------------
-
-
-def _check_events(reading: _Reading, tokens: list[Token]) -> None:
-    """`message startswith 'event '` names events that are emitted; `fields.x` is a field of one of them."""
-    emitted = emitted_fields()
-    selected: set[str] = set()
-    for at, token in enumerate(tokens):
-        if token.text == "operation_Name" and at + 2 < len(tokens) and tokens[at + 1].text == "==":
-            _check_comparison(reading, tokens[at : at + 3])
-        if token.kind != "text" or tokens[at - 1].text != "startswith":
-            continue
-        prefix = token.text[1:-1]
-        matching = {event for event in emitted if f"{event} ".startswith(prefix)}
-        if not matching:
-            reading.complain(token, f"{prefix!r}: no event that is emitted begins like this")
-        elif not prefix.endswith((" ", ".")):
-            reading.complain(token, f"{prefix!r}: end it with a blank, or a longer event's name begins like it too")
-        selected |= matching
-    known = {name for event in selected for name in emitted[event]} | {OF_EVERY_EVENT}
-    for at, token in enumerate(tokens):
-        if token.text != "fields" or at + 2 >= len(tokens) or tokens[at + 1].text not in (".", "["):
-            continue
-        name = tokens[at + 2].text.strip("'")
+def _member(reading: _Reading, tree: Tree[Token]) -> Value:
+    """`fields.x` and `fields['x']` of an event, `customDimensions.x` of a span or metric."""
+    of, name = _value_of(reading, tree.children[0]), tree.children[1].strip("'\"")
+    if of.kind == "fields":
+        known = {each for event in reading.events for each in emitted_fields()[event]} | {OF_EVERY_EVENT}
         if name not in known:
-            reading.complain(token, f"fields.{name}: none of {', '.join(sorted(selected))} carries it")
-        _check_comparison(reading, tokens[at + 2 : at + 6])
+            reading.complain(tree, f"fields.{name}: none of {', '.join(sorted(reading.events))} carries it")
+        return Value("field", name)
+    if of.kind == "attributes":
+        if not any(name in reading.recorded[each] for each in reading.selected):
+            chosen = ", ".join(sorted(reading.selected))
+            reading.complain(tree, f"customDimensions.{name}: none of {chosen} carries it")
+        return Value("attribute", name)
+    reading.complain(tree, f".{name}: only a parsed event and customDimensions have members")
+    return Value()
 
 
-# --- Spans and metrics, and their attributes ------------------------------------------------------------------------
+def _call(reading: _Reading, tree: Tree[Token], *, aggregates: bool) -> Value:
+    name, *arguments = tree.children
+    known = _SCALARS | (_AGGREGATES if aggregates else {})
+    values = [_value_of(reading, each, aggregates=aggregates) for each in arguments]
+    fewest, most = known.get(name, (0, 99))
+    if name not in known:
+        reading.complain(name, f"{name}(): no such function here, or the check does not know it yet")
+    elif not fewest <= len(arguments) <= most:
+        reading.complain(name, f"{name}() takes {fewest} to {most} arguments, not {len(arguments)}")
+    elif name == "parse_json":
+        return Value("fields")
+    elif name in ("tostring", "toint", "todouble"):
+        return values[0]
+    return Value()
 
 
-def _check_recorded(reading: _Reading, tokens: list[Token], recorded: Mapping[str, frozenset[str]], what: str) -> None:
-    """`name == 'x'` and `name in ('x', ...)` name what is recorded; `customDimensions.x` is an attribute of one."""
-    selected: set[str] = set()
-    for at, token in enumerate(tokens):
-        if token.text != "name" or at + 2 >= len(tokens) or tokens[at + 1].text not in ("==", "in"):
-            continue
-        end = next((later for later in range(at + 2, len(tokens)) if tokens[later].text == ")"), len(tokens))
-        for named in tokens[at + 2 : end if tokens[at + 1].text == "in" else at + 3]:
-            if named.kind == "text" and named.text[1:-1] not in recorded:
-                reading.complain(named, f"{named.text}: no such {what} is recorded")
-            elif named.kind == "text":
-                selected.add(named.text[1:-1])
-    if not selected:
-        reading.complain(tokens[0], f"which {what}? compare its name")
-    known = {attribute for name in selected for attribute in recorded[name]}
-    for at, token in enumerate(tokens):
-        if token.text in known and at + 2 < len(tokens) and tokens[at + 1].text == "==":
-            _check_comparison(reading, tokens[at : at + 3])
-        if token.text != "customDimensions" or at + 2 >= len(tokens) or tokens[at + 1].text != ".":
-            continue
-        if tokens[at + 2].text not in known:
-            reading.complain(
-                token, f"customDimensions.{tokens[at + 2].text}: none of {', '.join(sorted(selected))} carries it"
-            )
-        _check_comparison(reading, tokens[at + 2 : at + 6])
+# --- Words ----------------------------------------------------------------------------------------------------------
 
 
-def _check_comparison(reading: _Reading, tokens: list[Token]) -> None:
-    """`tostring(fields.x) == 'word'`, `operation_Name == 'function'`: the product has that word somewhere."""
-    compared = [token for token in tokens if token.text in ("==", "!=")]
-    for token in tokens:
-        is_plain = token.kind == "text" and "{" not in token.text and tokens[0] != token
-        if compared and is_plain and token.text[1:-1] not in written_words():
-            reading.complain(token, f"{token.text}: the product has no such word")
+def _select(reading: _Reading, tree: Tree[Token]) -> None:
+    """`message startswith 'event '` and `name == 'x'` say which events, spans or metrics the pipeline is about."""
+    if tree.data not in ("comparison", "listed") or tree.children[0].data != "name":
+        return
+    column, sign, *words = tree.children
+    texts = [(each, each.children[0][1:-1]) for each in words if each.data == "text"]
+    if column.children[0] == "message" and sign == "startswith":
+        for place, prefix in texts:
+            matching = {event for event in emitted_fields() if f"{event} ".startswith(prefix)}
+            if not matching:
+                reading.complain(place, f"{prefix!r}: no event that is emitted begins like this")
+            elif not prefix.endswith((" ", ".")):
+                reading.complain(place, f"{prefix!r}: end it with a blank, or a longer event's name begins like it too")
+            reading.events |= matching
+    elif column.children[0] == "name" and sign in ("==", "in"):
+        for place, text in texts:
+            if text not in reading.recorded:
+                reading.complain(place, f"{text}: no such {reading.what} is recorded")
+        reading.selected |= {text for _, text in texts} & reading.recorded.keys()
+
+
+def _check_word(reading: _Reading, compared: Value, word: Tree[Token]) -> None:
+    """A text that something is compared with is one that it can be."""
+    if word.data != "text" or "{" in word.children[0]:
+        return
+    text = word.children[0][1:-1]
+    possible = written_words()
+    match compared:
+        case Value("column", "operation_Name"):
+            possible = frozenset(registered_functions())
+        case Value("column", "outerMessage"):
+            possible = _PLATFORM_TEXTS
+        case Value("column", "message"):
+            return
+        case Value("field", name):
+            possible = frozenset().union(*(known_words(event, name) for event in reading.events))
+    if text not in possible:
+        shown = "" if len(possible) > 30 else f"; it can be {', '.join(sorted(possible))}"
+        reading.complain(word, f"{text!r} is never {compared.name or 'here'}{shown}")

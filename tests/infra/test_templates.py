@@ -8,12 +8,16 @@ import pytest
 import yaml
 
 from shared.metrics import Metric
+from shared.storage.tables import Tables
 from shared.tracing import SpanName
+from tests.infra import checkov
 from tests.infra.__main__ import check_queries, check_templates
-from tests.infra.checkov import scanned_paths, simplified
-from tests.infra.emitted_events import recorded_metrics, recorded_spans
+from tests.infra.checkov import CheckovFailed, check_with_checkov, scanned_paths, simplified
+from tests.infra.deployment import check_deployment
+from tests.infra.emitted_events import known_words, recorded_metrics, recorded_spans
 from tests.infra.names import check_names
-from tests.infra.queries import alert_queries, check_query, workbook_queries
+from tests.infra.queries import workbook_queries
+from tests.infra.registered_functions import Functions, registered_functions
 from tests.infra.templates import INFRA, ROOT, check_syntax, parse_template, read_template
 
 BREAKAGES: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(Path(__file__).with_name("breakages.yaml").read_text())
@@ -33,6 +37,7 @@ def break_infra(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
         folder = tmp_path / "infra"
         shutil.copytree(INFRA, folder)
         shutil.copy(ROOT / "azure.yaml", tmp_path)
+        shutil.copy(ROOT / "host.json", tmp_path)
         file = folder / breakage["file"]
         assert breakage["old"] in file.read_text(), "the breakage does not fit the template any more"
         file.write_text(file.read_text().replace(breakage["old"], breakage["new"], 1))
@@ -43,6 +48,10 @@ def break_infra(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
 
 def test_the_shipped_templates_have_no_finding():
     assert [*map(str, check_templates())] == []
+
+
+def test_the_shipped_deployment_is_the_one_written_down():
+    assert [*map(str, check_deployment())] == []
 
 
 def test_the_shipped_queries_have_no_finding():
@@ -58,6 +67,15 @@ def test_a_broken_template(break_infra, breakage):
     folder = break_infra(breakage)
 
     findings = [*check_templates(folder)]
+
+    assert any(breakage["finds"] in each.text for each in findings), [*map(str, findings)]
+
+
+@every("deployment")
+def test_a_deployment_that_comes_to_something_else(break_infra, breakage):
+    folder = break_infra(breakage)
+
+    findings = [*check_deployment(folder)]
 
     assert any(breakage["finds"] in each.text for each in findings), [*map(str, findings)]
 
@@ -98,10 +116,53 @@ def test_a_metric_has_no_attributes_but_application_action_and_result():
     assert set().union(*recorded_metrics().values()) == {"application", "action", "result"}
 
 
-def test_every_query_is_read():
-    assert len(alert_queries()) == 13
+def test_every_query_of_the_workbook_is_read():
     assert len(workbook_queries()) == 15
-    assert [found for query in workbook_queries() for found in check_query(query)] == []
+
+
+@pytest.mark.parametrize(
+    ("more", "finds"),
+    [
+        pytest.param(
+            {"extra": [{"type": "queueTrigger", "queueName": "extra"}]},
+            "queues differ from the code's: extra, extra-poison",
+            id="a queue",
+        ),
+        pytest.param(
+            {"extra": [{"type": "queue", "queueName": "extra"}]}, "queues differ from the code's: extra", id="an output"
+        ),
+        pytest.param({"extra": [{"type": "timerTrigger"}]}, "timerCount: the app has 3 timers", id="a timer"),
+    ],
+)
+def test_a_new_function_that_infra_does_not_know_is_found(more: Functions, finds: str):
+    findings = [each.text for each in check_names(functions={**registered_functions(), **more})]
+
+    assert finds in findings
+
+
+def test_a_new_table_that_infra_does_not_know_is_found():
+    findings = [each.text for each in check_names(tables=[*Tables.NAMES, "extra"])]
+
+    assert any("tables differ from the code's" in each for each in findings)
+
+
+def test_an_outcome_is_known_by_the_words_beside_its_event():
+    assert "pulled" in known_words("directory.pulled", "outcome")
+    assert "waiting" not in known_words("directory.pulled", "outcome")
+
+
+@pytest.mark.parametrize("breaks", ["the environment", "the interpreter"])
+def test_a_checkov_that_cannot_be_run_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str):
+    environment = tmp_path / "checkov"
+    monkeypatch.setattr(checkov, "ENVIRONMENT", environment)
+    monkeypatch.setattr(checkov, "PYTHON", environment / "bin" / "python")
+    if breaks == "the environment":
+        environment.write_text("no folder")
+    else:
+        monkeypatch.setattr(checkov, "install_checkov", lambda: None)
+
+    with pytest.raises(CheckovFailed, match=f"delete {environment} and check again"):
+        list(check_with_checkov())
 
 
 @pytest.mark.parametrize("path", [*scanned_paths()], ids=lambda path: path.name)

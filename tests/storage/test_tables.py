@@ -286,6 +286,11 @@ async def test_a_table_that_does_not_exist_holds_no_answer(azurite: str, name_pr
     await tables.close()
 
 
+async def test_a_table_that_nothing_creates_is_refused(tables: Tables) -> None:
+    with pytest.raises(ValueError, match=r"extra: no such table; add it to Tables\.NAMES"):
+        await tables.read("extra", "p", "k")
+
+
 async def test_a_condition_compares_with_any_text_and_means_nothing_else(tables: Tables) -> None:
     texts = ["o'neil", "x' or '1' eq '1", "'", "a and b", "%27", "\N{GRINNING FACE}"]
     for at, text in enumerate(texts):

@@ -9,6 +9,9 @@ import azure_functions_runtime as worker
 
 from tests.simulation.host.configuration import HostOptions
 
+_WORKER = "azure.functions"
+"""Start of the names under which the platform's worker and its library log."""
+
 
 class _Line(logging.Formatter):
     """`time level function message`, with the traceback below."""
@@ -33,13 +36,16 @@ class _ByCategory(logging.Filter):
             function = getattr(record, "function", None)
             category = f"Function.{function}" if function else f"Host.{record.name.removeprefix('host.')}"
             record.source = function or "host"
-        elif function and not record.name.startswith("azure.functions"):
+        elif function and not record.name.startswith(_WORKER):
             category = f"Function.{function}.User"
             record.source = function
-        else:
-            # Libraries outside a run, and the worker's own line for each run: the platform files them elsewhere.
+        elif record.name.startswith(_WORKER):
+            # The worker's own lines, one for each run among them: the platform files them elsewhere.
             record.source = record.name
             return record.levelno >= logging.WARNING
+        else:
+            # The platform drops what the app logs while none of its functions runs: at its import, for one.
+            return False
         return record.levelno >= level_of(category, self._levels)
 
 

@@ -4,12 +4,9 @@ metadata description = 'Gives the app\'s identity what it reads from Microsoft G
 // Who may deploy this: Privileged Role Administrator, or an application with AppRoleAssignment.ReadWrite.All and
 // Application.Read.All. Global cloud only.
 //
-// Bicep learns Graph's resources from an extension. Its address is not repeated here: Microsoft's quickstart for Bicep
-// templates of Microsoft Graph prints it. Put it beside this file, once, as bicepconfig.json:
+// Bicep (0.36.1 or later) learns Graph's resources from the extension that bicepconfig.json beside this file names.
 //
-//   {"extensions": {"microsoftGraphV1": "br:<address of bicep/extensions/microsoftgraph/v1.0>:1.0.0"}}
-//
-//   az deployment group create --resource-group <group> --template-file infra/graph-permissions.bicep \
+//   az deployment group create --resource-group <group> --template-file infra/graph/permissions.bicep \
 //     --parameters principalId=<output IDENTITY_PRINCIPAL_ID of main.bicep>
 //
 // The same without the extension, in a shell:
