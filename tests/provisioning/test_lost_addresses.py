@@ -31,7 +31,9 @@ def from_settings(running: Mapping[str, Any], tenant: Tenant) -> str:
 @pytest.fixture
 async def world(azurite: str, name_prefix: str) -> AsyncIterator[World]:
     """Two applications with one person each, before any sync."""
-    async with pulling(azurite, name_prefix, users=4, apps=(STOPPED, OTHER), configure=from_settings) as opened:
+    async with pulling(
+        azurite, name_prefix, users=4, apps=(STOPPED, OTHER), configure=from_settings, in_memory=False
+    ) as opened:
         for app in (STOPPED, OTHER):
             assign(opened, people(opened, 1)[0], app=app)
         yield opened
