@@ -83,6 +83,7 @@ class PoisonKeeper:
             started=0.0,
             first=False,
             number=message.attempt,
+            trace=message.trace,
         )
         await self.rows.save_unleased(
             DurableWrite.POISON_ESCROW,

@@ -15,6 +15,7 @@ from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobse
 from shared.storage.queue_names import queue_name
 from shared.storage.refusals import QUEUE_ROLE
 from shared.storage.tables import storage_failure
+from shared.tracing import read_trace
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
@@ -62,13 +63,13 @@ class Message:
             raise MessageRefused("the message names no application or no id")
         if kind not in ("user", "group"):
             raise MessageRefused("the message is about neither a user nor a group")
-        attempt, trace = value.get("attempt", 1), value.get("trace", "")
+        attempt = value.get("attempt", 1)
         return cls(
             app=app,
             kind=kind,
             id=source_id,
             attempt=attempt if isinstance(attempt, int) and attempt > 0 else 1,
-            trace=trace if isinstance(trace, str) and len(trace) <= 128 else "",
+            trace=read_trace(value.get("trace")),
         )
 
 
