@@ -30,6 +30,10 @@ class DirectoryChanged:
         """The same message for another try to read the directory."""
         return replace(self, sync=True, subscriptions=False, attempt=self.attempt + 1)
 
+    def wish(self) -> DirectoryChanged:
+        """What it says about subscriptions, and nothing else, once more."""
+        return replace(self, sync=False, subscriptions=True, attempt=self.attempt + 1)
+
     def encode(self) -> str:
         """Write the message as JSON."""
         values = {

@@ -30,6 +30,7 @@ EXCLUDED = {
     DurableWrite.SUBSCRIPTION_CLAIM: NOTIFIED,
     DurableWrite.SUBSCRIPTION_SAVE: NOTIFIED,
     DurableWrite.SYNC_AGAIN: NOTIFIED,
+    DurableWrite.WISH_AGAIN: NOTIFIED,
 }
 
 NOT_EVERY_TIME = frozenset(
