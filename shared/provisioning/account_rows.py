@@ -252,6 +252,7 @@ class AccountRows:
             pending=False,
             config=config,
             state=state,
+            skipped=entry.reason,
             permit=None,
             staged=None,
             intent=None,

@@ -149,6 +149,8 @@ class Account:
     config: str = ""
     sent: Mapping[str, JSON] | None = None
     """Attributes as last sent; None: unknown."""
+    skipped: str = ""
+    """Why nothing was sent when that was last decided: told when it is another reason than before."""
     state: AccountState = AccountState.PENDING
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -283,6 +285,7 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         trace=read_trace(values.get("trace")),
         config=text("config"),
         sent=_read_sent(text("sent")),
+        skipped=text("skipped"),
         state=_read_state(text("state")),
         attempts=int(values.get("attempts", 0)),
         next_attempt_at=instant("next_attempt_at"),
