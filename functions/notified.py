@@ -8,6 +8,7 @@ import azure.functions as func
 
 from shared.composition import Services
 from shared.config.queue_names import DIRECTORY_CHANGED
+from shared.crashes import texts_withheld
 from shared.directory.notifications import hear_notifications, is_token
 from shared.storage.change_message import DirectoryChanged
 from shared.telemetry import Event, emit
@@ -34,7 +35,8 @@ def blueprint(services: Services) -> func.Blueprint:
         token = req.params.get("validationToken")
         if token is not None:
             return func.HttpResponse(token, headers=_PLAIN) if is_token(token) else func.HttpResponse(status_code=400)
-        heard = hear_notifications(req.get_body(), client_state=settings.client_state)
+        with texts_withheld():
+            heard = hear_notifications(req.get_body(), client_state=settings.client_state)
         emit(
             Event.DIRECTORY_NOTIFIED,
             changes=heard.changes,

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.composition import Services
+from shared.crashes import texts_withheld
 from shared.storage.queue_names import function_name, queue_name
 
 
@@ -21,4 +22,5 @@ def _register(functions: func.Blueprint, services: Services, app: str, *, first:
         arg_name="message", queue_name=f"{queue_name(app, first=first)}-poison", connection="AzureWebJobsStorage"
     )
     async def quarantine(message: func.QueueMessage) -> None:
-        await services.poison.record(message.get_body().decode("utf-8", "replace"))
+        with texts_withheld():
+            await services.poison.record(message.get_body().decode("utf-8", "replace"))
