@@ -43,6 +43,10 @@ _UNASKED = (
 )
 """What the exporter would tell addresses that nobody configured, or ask there, and an envelope that says nothing."""
 
+_PATIENCE = {"read_timeout": 10, "retry_total": 2, "retry_backoff_max": 10}
+"""An endpoint that hangs is given up after seconds: what is recorded meanwhile waits in a queue that drops the oldest.
+The exporter's own patience is five minutes, ten times over."""
+
 
 class Insights:
     """The connection of this process. While it is open, `tracing` and `metrics` record.
@@ -63,13 +67,18 @@ class Insights:
             }
         )
         # A telemetry item that cannot be delivered is dropped: nothing of it is left on a disk.
-        options = {"connection_string": connection_string, "disable_offline_storage": True}
+        options = {"connection_string": connection_string, "disable_offline_storage": True, **_PATIENCE}
         self._tracers = TracerProvider(
             resource=resource,
             sampler=TraceSampler(sample_percent),
             span_limits=SpanLimits(max_span_attribute_length=256),
         )
-        self._tracers.add_span_processor(FailureKeeper(BatchSpanProcessor(AzureMonitorTraceExporter(**options))))
+        self._tracers.add_span_processor(
+            FailureKeeper(
+                successes=BatchSpanProcessor(AzureMonitorTraceExporter(**options)),
+                failures=BatchSpanProcessor(AzureMonitorTraceExporter(**options)),
+            )
+        )
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options))
         self._meters = MeterProvider(resource=resource, metric_readers=[reader])
         tracing.use_tracer(self._tracers.get_tracer(_SCOPE))
@@ -117,25 +126,33 @@ class TraceSampler(Sampler):
 
 
 class FailureKeeper(SpanProcessor):
-    """Passes on what was sampled and every span that failed, which then stands for itself alone; nothing forgotten."""
+    """Passes on what was sampled and every span that failed, which then stands for itself alone; nothing forgotten.
 
-    def __init__(self, sender: SpanProcessor) -> None:
-        self._sender = sender
+    Failures have a sender, and a queue, of their own: however much goes well, it pushes none of them out.
+    """
+
+    def __init__(self, *, successes: SpanProcessor, failures: SpanProcessor) -> None:
+        self._successes = successes
+        self._failures = failures
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span by its end."""
         attributes = span.attributes or {}
         if tracing.FORGOTTEN in attributes:
             return
-        self._sender.on_end(_kept(span) if span.status.status_code is StatusCode.ERROR else span)
+        if span.status.status_code is StatusCode.ERROR:
+            self._failures.on_end(_kept(span))
+        else:
+            self._successes.on_end(span)
 
     def shutdown(self) -> None:
         """Send what is left."""
-        self._sender.shutdown()
+        self._failures.shutdown()
+        self._successes.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what there is."""
-        return self._sender.force_flush(timeout_millis)
+        return self._failures.force_flush(timeout_millis) and self._successes.force_flush(timeout_millis)
 
 
 def _kept(span: ReadableSpan) -> ReadableSpan:

@@ -2,8 +2,14 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.identity import ManagedIdentityCredential
@@ -11,12 +17,13 @@ from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import metrics, telemetry, tracing
+from shared import insights, metrics, telemetry, tracing
 from shared.insights import Insights, TraceSampler
 from shared.metrics import INSTRUMENTS, Metric
 from shared.tracing import SpanName
 from tests.simulation.ingestion import IngestionEndpoint, taking_telemetry
 
+ROOT = Path(__file__).resolve().parents[2]
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -29,11 +36,11 @@ def endpoint() -> Iterator[IngestionEndpoint]:
 @contextmanager
 def sending(endpoint: IngestionEndpoint, *, sample_percent: float = 100) -> Iterator[None]:
     """Records and sends what the block does; at its end everything has arrived."""
-    insights = Insights(endpoint.connection_string, sample_percent=sample_percent, environment={})
+    connection = Insights(endpoint.connection_string, sample_percent=sample_percent, environment={})
     try:
         yield
     finally:
-        insights.close()
+        connection.close()
 
 
 def provision_somebody() -> None:
@@ -187,8 +194,11 @@ def test_every_metric_says_what_it_measures_in_which_unit():
 
 
 def test_an_endpoint_that_refuses_costs_nothing_but_the_telemetry(endpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    endpoint.status = 400
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # What may be sent again later is what the exporter would keep on a disk.
+    endpoint.status = 503
+    monkeypatch.setitem(insights._PATIENCE, "retry_total", 0)
+    exporters = watch_exporters(monkeypatch)
 
     with sending(endpoint):
         provision_somebody()
@@ -196,7 +206,35 @@ def test_an_endpoint_that_refuses_costs_nothing_but_the_telemetry(endpoint, tmp_
 
     assert endpoint.envelopes == []
     assert endpoint.sent_bytes > 0
+    assert [each.storage for each in exporters] == [None, None, None]
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_failure_outlives_an_endpoint_that_hangs_however_much_goes_well_meanwhile(endpoint):
+    with sending(endpoint):
+        endpoint.answers.clear()
+        for _ in range(600):
+            provision_somebody()
+        assert endpoint.asked.wait(10)
+        with tracing.span(SpanName.SCIM_REQUEST, target="acme") as failed:
+            failed.fail("status 500")
+        for _ in range(5000):
+            with tracing.span(SpanName.ACCOUNT_PROVISION):
+                pass
+        endpoint.answers.set()
+
+    assert [each.dimensions["failure"] for each in endpoint.spans("scim.request") if not each.data["success"]] == [
+        "status 500"
+    ]
+
+
+def test_an_endpoint_that_hangs_is_given_up_within_seconds(endpoint, monkeypatch):
+    exporters = watch_exporters(monkeypatch)
+
+    with sending(endpoint):
+        given = [each.given for each in exporters]
+
+    assert given == [{"read_timeout": 10, "retry_total": 2, "retry_backoff_max": 10}] * 3
 
 
 def test_what_is_no_connection_string_is_refused():
@@ -220,6 +258,49 @@ def test_nothing_is_asked_of_or_told_to_an_address_that_nobody_configured(endpoi
         provision_somebody()
 
     assert set(ports) == {endpoint.port}
+
+
+def test_whatever_the_exporter_would_do_on_its_own_account_is_off_in_a_fresh_process(endpoint):
+    code = """
+import json, os, sys
+from shared.insights import Insights
+Insights(sys.argv[1], sample_percent=100, environment={}).close()
+print(json.dumps({name: value for name, value in os.environ.items() if name.startswith("APPLICATIONINSIGHTS")}))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("APPLICATIONINSIGHTS")}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, endpoint.connection_string],
+        capture_output=True,
+        env=environment,
+        cwd=ROOT,
+        check=True,
+    )
+
+    assert json.loads(ran.stdout) == {
+        "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+        "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
+        "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+        "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+    }
+
+
+def watch_exporters(monkeypatch) -> list[Any]:
+    """Lists Microsoft's exporters that are made from now on, each with how patient it was asked to be."""
+    made: list[Any] = []
+
+    def watched(kind: type[Any]) -> Callable[..., Any]:
+        def make(**options: Any) -> Any:
+            exporter = kind(**options)
+            exporter.given = {name: value for name, value in options.items() if name in insights._PATIENCE}
+            made.append(exporter)
+            return exporter
+
+        return make
+
+    for name in ("AzureMonitorTraceExporter", "AzureMonitorMetricExporter"):
+        monkeypatch.setattr(insights, name, watched(getattr(insights, name)))
+    return made
 
 
 @pytest.fixture
