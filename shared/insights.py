@@ -6,6 +6,7 @@ when this process dies in the same moment.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import SpanContext, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, StatusCode, TraceFlags, get_current_span
 
 from shared import metrics, tracing
 from shared.metrics import INSTRUMENTS, InstrumentKind, Metric, Recorder
@@ -93,10 +94,11 @@ class Insights:
 
 
 class TraceSampler(Sampler):
-    """Chooses whole traces by their id: every process, and every run of the same trace, chooses alike.
+    """Chooses accounts within a trace by both ids: every process, and every attempt of the same change, chooses alike.
 
-    Whatever whoever came before decided is not asked: the host's own sampling has nothing to do with ours. A trace
-    that is not chosen is recorded all the same, because only its end shows whether something failed.
+    By the trace alone an initial cycle would be chosen, or not, as one. What a span began within this process decided
+    holds for the spans within it. Whatever another process decided is not asked: the host's own sampling has nothing to
+    do with ours. What is not chosen is recorded all the same, because only its end shows whether something failed.
     """
 
     def __init__(self, percent: float) -> None:
@@ -113,8 +115,12 @@ class TraceSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Answer by the trace's id alone."""
-        is_chosen = (trace_id & ((1 << 64) - 1)) < self._bound
+        """Answer as the span around it, else by the ids of trace and account."""
+        around = get_current_span(parent_context).get_span_context()
+        if around.is_valid and not around.is_remote:
+            is_chosen = around.trace_flags.sampled
+        else:
+            is_chosen = _place(trace_id, str((attributes or {}).get("source_id", ""))) < self._bound
         if not is_chosen:
             return SamplingResult(Decision.RECORD_ONLY, attributes)
         share = {_SAMPLE_RATE: self._percent} if self._percent < 100 else {}
@@ -122,7 +128,13 @@ class TraceSampler(Sampler):
 
     def get_description(self) -> str:
         """Answer what it does, in short."""
-        return f"{self._percent:g} % of traces, and every failure"
+        return f"{self._percent:g} % of accounts, and every failure"
+
+
+def _place(trace_id: int, source_id: str) -> int:
+    """Where an account of a trace lies among all, the same in every process; below 2^64."""
+    digest = hashlib.blake2b(trace_id.to_bytes(16, "big") + source_id.encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
 
 
 class FailureKeeper(SpanProcessor):

@@ -155,15 +155,34 @@ def test_what_is_sampled_says_how_much_it_stands_for_and_a_failure_stands_for_it
     assert (len(failures), {each.sample_rate for each in failures}) == (64, {100})
 
 
-@given(st.integers(min_value=1, max_value=2**128 - 1), st.floats(min_value=0, max_value=100))
-def test_all_spans_of_a_trace_share_their_fate_and_more_percent_keeps_what_fewer_kept(trace_id, percent):
+@given(st.integers(min_value=1, max_value=2**128 - 1), st.text(max_size=40), st.floats(min_value=0, max_value=100))
+def test_an_account_of_a_trace_is_chosen_alike_everywhere_and_more_percent_keeps_what_fewer_kept(
+    trace_id, source_id, percent
+):
     def is_chosen(percent: float, name: str) -> bool:
-        return TraceSampler(percent).should_sample(None, trace_id, name).decision.is_sampled()
+        sampler = TraceSampler(percent)
+        return sampler.should_sample(None, trace_id, name, attributes={"source_id": source_id}).decision.is_sampled()
 
     assert len({is_chosen(percent, name) for name in SpanName}) == 1
     assert not is_chosen(percent, "x") or is_chosen(min(100, percent + 1), "x")
     assert is_chosen(100, "x")
     assert not is_chosen(0, "x")
+
+
+def test_of_one_run_a_share_of_the_accounts_is_kept_each_with_all_of_its_requests(endpoint):
+    with sending(endpoint, sample_percent=50):
+        for number in range(200):
+            with (
+                tracing.span(SpanName.ACCOUNT_PROVISION, parent=PARENT, source_id=f"id-{number}"),
+                tracing.span(SpanName.SCIM_REQUEST, target="acme"),
+            ):
+                pass
+
+    kept, requests = endpoint.spans("account.provision"), endpoint.spans("scim.request")
+    assert {each.operation_id for each in kept} == {PARENT.split("-")[1]}
+    assert 60 < len(kept) < 140
+    assert sorted(each.parent_id for each in requests) == sorted(each.data["id"] for each in kept)
+    assert {each.sample_rate for each in (*kept, *requests)} == {50}
 
 
 # --- Metrics --------------------------------------------------------------------------------------------------------
