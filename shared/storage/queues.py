@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.config.object_ids import OBJECT_ID
 from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queue_names import queue_name
@@ -59,8 +60,8 @@ class Message:
         if value.get("v") != MESSAGE_VERSION:
             raise MessageRefused(f"the message is not of version {MESSAGE_VERSION}")
         app, kind, source_id = value.get("app"), value.get("kind"), value.get("id")
-        if not (isinstance(app, str) and app and isinstance(source_id, str) and 0 < len(source_id) <= 256):
-            raise MessageRefused("the message names no application or no id")
+        if not (isinstance(app, str) and app and isinstance(source_id, str) and OBJECT_ID.fullmatch(source_id)):
+            raise MessageRefused("the message names no application, or what is no object of the directory")
         if kind not in ("user", "group"):
             raise MessageRefused("the message is about neither a user nor a group")
         attempt = value.get("attempt", 1)
