@@ -34,6 +34,8 @@ class SpanName(StrEnum):
     """One message about one account; a child of the run that raised the account."""
     SCIM_REQUEST = "scim.request"
     """One HTTP request to a vendor's SCIM service, with the wait for its slot."""
+    OAUTH_REQUEST = "oauth.request"
+    """One HTTP request to a vendor's token endpoint, likewise."""
 
 
 class Span:

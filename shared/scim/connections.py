@@ -58,7 +58,9 @@ class ScimConnections:
         async def token_gate() -> Departure | None:
             return None if gate is None else await gate(RequestPriority.FIRST)
 
-        credentials = new_credentials(application.auth, secret=self._secret, http=http, gate=token_gate)
+        credentials = new_credentials(
+            application.auth, application=application.name, secret=self._secret, http=http, gate=token_gate
+        )
         client = ScimClient(application, credentials=credentials, http=http, gate=gate, timeout_s=self._timeout_s)
         return _Connection(application=application, http=http, client=client)
 
@@ -72,6 +74,7 @@ class ScimConnections:
 def new_credentials(
     auth: Any,
     *,
+    application: str,
     secret: SecretLookup,
     http: httpx.AsyncClient,
     gate: Callable[[], Awaitable[Departure | None]] | None = None,
@@ -89,6 +92,7 @@ def new_credentials(
     if auth.type == "oauth2_client_credentials":
         second = getattr(auth, "secondary_client_secret", None)
         return ClientCredentials(
+            application=application,
             client_id=auth.client_id,
             client_secrets=[auth.client_secret, *([second] if second else [])],
             token_url=auth.token_url or "",

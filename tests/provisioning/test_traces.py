@@ -1,11 +1,8 @@
 """One trace from the run that saw a change to the vendor's answer, whichever way the account took in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared import tracing
 from shared.provisioning.accounts import ACCOUNTS, ResourceKind, account_key
@@ -13,49 +10,16 @@ from shared.provisioning.restarting import RestartScope
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation
 from tests.provisioning.pulls import APP, assign, pulling, unassign
+from tests.spans import Recorded, recording, trace_of
 from tests.world import World
 
 HOSTILE = ["x" * 30_000, "00-\r\ninjected: yes", 7, "", "not-a-trace"]
 
 
-class Recorded:
-    """The spans that ended so far."""
-
-    def __init__(self) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        tracing.use_tracer(provider.get_tracer("tests"))
-
-    def named(self, name: tracing.SpanName) -> Sequence[ReadableSpan]:
-        return [span for span in self._exporter.get_finished_spans() if span.name == name]
-
-    def pulls(self) -> set[int]:
-        """The traces of the runs of the sync that found something."""
-        return {trace_of(span) for span in self.named(tracing.SpanName.DIRECTORY_PULL) if not is_forgotten(span)}
-
-    def attempts(self, action: str) -> Sequence[ReadableSpan]:
-        found = self.named(tracing.SpanName.ACCOUNT_PROVISION)
-        return [span for span in found if (span.attributes or {}).get("action") == action]
-
-    def clear(self) -> None:
-        self._exporter.clear()
-
-
-def trace_of(span: ReadableSpan) -> int:
-    context = span.get_span_context()
-    assert context is not None
-    return context.trace_id
-
-
-def is_forgotten(span: ReadableSpan) -> bool:
-    return tracing.FORGOTTEN in (span.attributes or {})
-
-
 @pytest.fixture
 def recorded() -> Iterator[Recorded]:
-    yield Recorded()
-    tracing.use_tracer(None)
+    with recording() as spans:
+        yield spans
 
 
 async def joined(world: World, count: int) -> list[str]:
