@@ -237,8 +237,11 @@ def _wished(known: Subscribed) -> Subscribed:
 
 
 def _reason(resource: str, error: GraphError) -> str:
-    """Graph's answer in a person's words; a refusal may also mean that the quota of subscriptions is used up."""
-    if isinstance(error, GraphRefused) and error.status == 403:
-        needed = PERMISSIONS[resource]
-        return f"Microsoft Graph answered 403: the app's identity needs the application permission {needed}"
-    return str(error)
+    """Graph's answer in a person's words: only one code of a 403 is certainly about permissions."""
+    if not isinstance(error, GraphRefused) or error.status != 403:
+        return str(error)
+    lacks = f"the app's identity needs the application permission {PERMISSIONS[resource]}"
+    if error.code == "Authorization_RequestDenied":
+        return f"Microsoft Graph answered 403: {lacks}"
+    quota = "the quota of subscriptions is used up (100 for an app in a tenant)"
+    return f"Microsoft Graph answered 403 ({error.code or 'without a code'}): {quota}, or {lacks}"

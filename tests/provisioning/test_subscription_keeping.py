@@ -351,6 +351,24 @@ async def test_without_the_permission_for_groups_users_are_announced_and_somebod
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("Authorization_RequestDenied", {"Group.Read.All": True, "quota": False}),
+        ("ExtensionError", {"Group.Read.All": True, "quota": True}),
+    ],
+)
+async def test_a_quota_that_is_used_up_is_not_told_as_a_permission(
+    scene: Scene, caplog: pytest.LogCaptureFixture, code: str, says: dict[str, bool]
+):
+    refuse_groups(scene, code)
+
+    await scene.keep()
+
+    line = told("subscription.failed", caplog)
+    assert {word: word in line for word in says} == says
+
+
 async def test_a_graph_that_fails_is_left_alone_for_a_while(scene: Scene):
     scene.world.graph.faults.add("server_error", path="subscriptions", times=None)
     await scene.keep()
@@ -416,13 +434,13 @@ def reconfigure(scene: Scene, **changes: str) -> None:
     scene.world.services = services
 
 
-def refuse_groups(scene: Scene) -> None:
+def refuse_groups(scene: Scene, code: str = "Authorization_RequestDenied") -> None:
     """Lets Graph refuse whoever subscribes to groups."""
     create = scene.world.graph.subscriptions._create
 
     def refusing(payload: dict[str, Any]) -> Any:
         if payload["resource"] == "/groups":
-            raise ODataError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+            raise ODataError(403, code, "Insufficient privileges to complete the operation.")
         return create(payload)
 
     scene.world.graph.subscriptions._create = refusing  # type: ignore[method-assign]
