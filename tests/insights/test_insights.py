@@ -66,7 +66,8 @@ def test_a_trace_goes_from_the_pull_through_a_message_to_the_vendors_answer(endp
     with sending(endpoint):
         provision_somebody()
 
-    (pull,), (provision,), (request,) = (endpoint.spans(name) for name in SpanName)
+    names = (SpanName.DIRECTORY_PULL, SpanName.ACCOUNT_PROVISION, SpanName.SCIM_REQUEST)
+    (pull,), (provision,), (request,) = (endpoint.spans(name) for name in names)
     assert pull.operation_id == provision.operation_id == request.operation_id
     assert (pull.parent_id, provision.parent_id, request.parent_id) == ("", pull.data["id"], provision.data["id"])
     assert (provision.data["type"], request.data["type"], request.data["target"]) == ("InProc", "N/A", "acme")
@@ -124,6 +125,29 @@ def test_what_came_to_nothing_is_not_sent_unless_something_was_done_for_it(endpo
             put_back.forget()
 
     assert sorted(each.name for each in endpoint.envelopes) == ["account.provision", "scim.request"]
+
+
+def test_an_attribute_is_cut_before_it_is_sent(endpoint):
+    with sending(endpoint), tracing.span(SpanName.ACCOUNT_PROVISION, source_id="x" * 30_000):
+        pass
+
+    [span] = endpoint.spans("account.provision")
+    assert span.dimensions["source_id"] == "x" * 256
+
+
+CHATTY = ("azure.core", "azure.identity", "azure.data", "azure.storage", "azure.monitor", "opentelemetry")
+
+
+@pytest.mark.parametrize("library", [*CHATTY, "httpx", "httpcore", "msal"])
+def test_a_library_that_logs_addresses_is_quiet_whatever_the_hosts_level(library, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(library), "level", logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    logging.getLogger(library).manager._clear_cache()
+
+    telemetry.quiet_libraries()
+
+    assert not logging.getLogger(f"{library}.anything").isEnabledFor(logging.INFO)
+    assert logging.getLogger(f"{library}.anything").isEnabledFor(logging.WARNING)
 
 
 # --- Sampling -------------------------------------------------------------------------------------------------------
