@@ -8,9 +8,10 @@ import azure.functions as func
 
 from shared.composition import Services
 from shared.config.queue_names import DIRECTORY_CHANGED
+from shared.crashes import texts_withheld
+from shared.directory.notification_log import NotificationLog
 from shared.directory.notifications import hear_notifications, is_token
 from shared.storage.change_message import DirectoryChanged
-from shared.telemetry import Event, emit
 
 _PLAIN = {
     "Content-Type": "text/plain; charset=utf-8",
@@ -24,6 +25,7 @@ def blueprint(services: Services) -> func.Blueprint:
     """`notified` takes POST. Where change notifications are off, there is nothing behind its address."""
     functions = func.Blueprint()
     settings = services.settings.notifications
+    log = NotificationLog(clock=services.clock)
 
     @functions.function_name("notified")
     @functions.route(route="notified", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -34,14 +36,9 @@ def blueprint(services: Services) -> func.Blueprint:
         token = req.params.get("validationToken")
         if token is not None:
             return func.HttpResponse(token, headers=_PLAIN) if is_token(token) else func.HttpResponse(status_code=400)
-        heard = hear_notifications(req.get_body(), client_state=settings.client_state)
-        emit(
-            Event.DIRECTORY_NOTIFIED,
-            changes=heard.changes,
-            lifecycle=heard.lifecycle,
-            forged=heard.forged,
-            malformed=heard.malformed,
-        )
+        with texts_withheld():
+            heard = hear_notifications(req.get_body(), client_state=settings.client_state)
+        log.tell(heard)
         if heard.wants_sync or heard.wants_subscriptions:
             message = DirectoryChanged(
                 received_at=services.clock.now(),

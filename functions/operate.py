@@ -5,6 +5,7 @@ from functools import cache
 import azure.functions as func
 
 from shared.composition import Services
+from shared.crashes import texts_withheld
 
 
 def blueprint(services: Services) -> func.Blueprint:
@@ -18,16 +19,19 @@ def blueprint(services: Services) -> func.Blueprint:
         services.send_telemetry()
         return func.AsgiMiddleware(build_api(services))
 
+    async def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        with texts_withheld():
+            answered: func.HttpResponse = await api().handle_async(req, context)
+            return answered
+
     @functions.function_name("observe")
     @functions.route(route="{*path}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
     async def observe(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        answer: func.HttpResponse = await api().handle_async(req, context)
-        return answer
+        return await answer(req, context)
 
     @functions.function_name("operate")
     @functions.route(route="{*path}", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
     async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        answer: func.HttpResponse = await api().handle_async(req, context)
-        return answer
+        return await answer(req, context)
 
     return functions

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import azure.functions as func
 
 from shared.composition import Services
+from shared.crashes import texts_withheld
 from shared.metrics import Metric, record
 from shared.storage.queue_names import function_name, queue_name
 from shared.storage.queues import Message, MessageRefused
@@ -32,10 +33,11 @@ def _register(functions: func.Blueprint, services: Services, app: str, *, first:
             # Sending it again changes nothing, and it names nobody whose row could say so.
             emit(Event.MESSAGE_REFUSED, queue=queue_name(app, first=first), reason=str(refused))
             return
-        services.send_telemetry()
-        _tell_age(message, app, services.clock.now())
-        outcome = await services.reconciler.provision(wanted, first=first)
-        await services.notifier.heed(wanted.app, outcome)
+        with texts_withheld():
+            services.send_telemetry()
+            _tell_age(message, app, services.clock.now())
+            outcome = await services.reconciler.provision(wanted, first=first)
+            await services.notifier.heed(wanted.app, outcome)
 
 
 def _tell_age(message: func.QueueMessage, app: str, now: datetime) -> None:

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.composition import Services
+from shared.crashes import texts_withheld
 from shared.storage.queue_names import function_name, queue_name
 from shared.telemetry import Event, emit
 
@@ -24,4 +25,5 @@ def _register(functions: func.Blueprint, services: Services, app: str, *, first:
     async def quarantine(message: func.QueueMessage) -> None:
         # Whatever becomes of it: a message that nobody understands has no account to tell of.
         emit(Event.MESSAGE_POISONED, queue=queue)
-        await services.poison.record(message.get_body().decode("utf-8", "replace"))
+        with texts_withheld():
+            await services.poison.record(message.get_body().decode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.composition import Services
+from shared.crashes import texts_withheld
 
 
 def blueprint(services: Services) -> func.Blueprint:
@@ -12,8 +13,9 @@ def blueprint(services: Services) -> func.Blueprint:
     @functions.function_name("sync_directory")
     @functions.timer_trigger(arg_name="timer", schedule=services.settings.sync_schedule, use_monitor=False)
     async def sync_directory(timer: func.TimerRequest, context: func.Context) -> None:
-        services.send_telemetry()
-        await services.ensure_storage()
-        await services.directory_sync.sync(trace=context.trace_context.trace_parent or "")
+        with texts_withheld():
+            services.send_telemetry()
+            await services.ensure_storage()
+            await services.directory_sync.sync(trace=context.trace_context.trace_parent or "")
 
     return functions

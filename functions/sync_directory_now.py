@@ -4,6 +4,7 @@ import azure.functions as func
 
 from shared.composition import Services
 from shared.config.queue_names import DIRECTORY_CHANGED
+from shared.crashes import texts_withheld
 from shared.storage.change_message import DirectoryChanged
 from shared.storage.queues import MessageRefused
 from shared.telemetry import Event, emit
@@ -21,9 +22,10 @@ def blueprint(services: Services) -> func.Blueprint:
         except MessageRefused as refused:
             emit(Event.MESSAGE_REFUSED, queue=DIRECTORY_CHANGED, reason=str(refused))
             return
-        services.send_telemetry()
-        await services.ensure_storage()
-        await services.notified_sync.heed(changed)
+        with texts_withheld():
+            services.send_telemetry()
+            await services.ensure_storage()
+            await services.notified_sync.heed(changed)
 
     poison = f"{DIRECTORY_CHANGED}-poison"
 

@@ -6,6 +6,7 @@ when this process dies in the same moment.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import SpanContext, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, StatusCode, TraceFlags, get_current_span
 
 from shared import metrics, tracing
 from shared.metrics import INSTRUMENTS, InstrumentKind, Metric, Recorder
@@ -43,6 +44,10 @@ _UNASKED = (
 )
 """What the exporter would tell addresses that nobody configured, or ask there, and an envelope that says nothing."""
 
+_PATIENCE = {"read_timeout": 10, "retry_total": 2, "retry_backoff_max": 10}
+"""An endpoint that hangs is given up after seconds: what is recorded meanwhile waits in a queue that drops the oldest.
+The exporter's own patience is five minutes, ten times over."""
+
 
 class Insights:
     """The connection of this process. While it is open, `tracing` and `metrics` record.
@@ -63,13 +68,18 @@ class Insights:
             }
         )
         # A telemetry item that cannot be delivered is dropped: nothing of it is left on a disk.
-        options = {"connection_string": connection_string, "disable_offline_storage": True}
+        options = {"connection_string": connection_string, "disable_offline_storage": True, **_PATIENCE}
         self._tracers = TracerProvider(
             resource=resource,
             sampler=TraceSampler(sample_percent),
             span_limits=SpanLimits(max_span_attribute_length=256),
         )
-        self._tracers.add_span_processor(FailureKeeper(BatchSpanProcessor(AzureMonitorTraceExporter(**options))))
+        self._tracers.add_span_processor(
+            FailureKeeper(
+                successes=BatchSpanProcessor(AzureMonitorTraceExporter(**options)),
+                failures=BatchSpanProcessor(AzureMonitorTraceExporter(**options)),
+            )
+        )
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options))
         self._meters = MeterProvider(resource=resource, metric_readers=[reader])
         tracing.use_tracer(self._tracers.get_tracer(_SCOPE))
@@ -84,10 +94,11 @@ class Insights:
 
 
 class TraceSampler(Sampler):
-    """Chooses whole traces by their id: every process, and every run of the same trace, chooses alike.
+    """Chooses accounts within a trace by both ids: every process, and every attempt of the same change, chooses alike.
 
-    Whatever whoever came before decided is not asked: the host's own sampling has nothing to do with ours. A trace
-    that is not chosen is recorded all the same, because only its end shows whether something failed.
+    By the trace alone an initial cycle would be chosen, or not, as one. What a span began within this process decided
+    holds for the spans within it. Whatever another process decided is not asked: the host's own sampling has nothing to
+    do with ours. What is not chosen is recorded all the same, because only its end shows whether something failed.
     """
 
     def __init__(self, percent: float) -> None:
@@ -104,8 +115,12 @@ class TraceSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Answer by the trace's id alone."""
-        is_chosen = (trace_id & ((1 << 64) - 1)) < self._bound
+        """Answer as the span around it, else by the ids of trace and account."""
+        around = get_current_span(parent_context).get_span_context()
+        if around.is_valid and not around.is_remote:
+            is_chosen = around.trace_flags.sampled
+        else:
+            is_chosen = _place(trace_id, str((attributes or {}).get("source_id", ""))) < self._bound
         if not is_chosen:
             return SamplingResult(Decision.RECORD_ONLY, attributes)
         share = {_SAMPLE_RATE: self._percent} if self._percent < 100 else {}
@@ -113,29 +128,43 @@ class TraceSampler(Sampler):
 
     def get_description(self) -> str:
         """Answer what it does, in short."""
-        return f"{self._percent:g} % of traces, and every failure"
+        return f"{self._percent:g} % of accounts, and every failure"
+
+
+def _place(trace_id: int, source_id: str) -> int:
+    """Where an account of a trace lies among all, the same in every process; below 2^64."""
+    digest = hashlib.blake2b(trace_id.to_bytes(16, "big") + source_id.encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
 
 
 class FailureKeeper(SpanProcessor):
-    """Passes on what was sampled and every span that failed, which then stands for itself alone; nothing forgotten."""
+    """Passes on what was sampled and every span that failed, which then stands for itself alone; nothing forgotten.
 
-    def __init__(self, sender: SpanProcessor) -> None:
-        self._sender = sender
+    Failures have a sender, and a queue, of their own: however much goes well, it pushes none of them out.
+    """
+
+    def __init__(self, *, successes: SpanProcessor, failures: SpanProcessor) -> None:
+        self._successes = successes
+        self._failures = failures
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span by its end."""
         attributes = span.attributes or {}
         if tracing.FORGOTTEN in attributes:
             return
-        self._sender.on_end(_kept(span) if span.status.status_code is StatusCode.ERROR else span)
+        if span.status.status_code is StatusCode.ERROR:
+            self._failures.on_end(_kept(span))
+        else:
+            self._successes.on_end(span)
 
     def shutdown(self) -> None:
         """Send what is left."""
-        self._sender.shutdown()
+        self._failures.shutdown()
+        self._successes.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what there is."""
-        return self._sender.force_flush(timeout_millis)
+        return self._failures.force_flush(timeout_millis) and self._successes.force_flush(timeout_millis)
 
 
 def _kept(span: ReadableSpan) -> ReadableSpan:

@@ -90,6 +90,7 @@ _WARNINGS = frozenset(
         Event.DIRECTORY_OBJECT_UNUSABLE,
         Event.ACCOUNT_RETRIED,
         Event.ACCOUNT_ESCROWED,
+        Event.ACCOUNT_WAITING,
         Event.ACCOUNT_DRIFTED,
         Event.MESSAGE_REFUSED,
         Event.PULLER_LEASE_LOST,
@@ -101,9 +102,6 @@ _WARNINGS = frozenset(
     }
 )
 """Will be tried again by itself, or can wait until tomorrow."""
-
-_DEBUG = frozenset({Event.ACCOUNT_SKIPPED})
-"""Decided to do nothing."""
 
 _CHATTY = (
     "azure.core",
@@ -140,4 +138,4 @@ def _level(event: Event) -> int:
         return logging.ERROR
     if event in _WARNINGS:
         return logging.WARNING
-    return logging.DEBUG if event in _DEBUG else logging.INFO
+    return logging.INFO

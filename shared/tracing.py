@@ -7,6 +7,7 @@ the process's own: Graph's SDK would then record spans with whole URLs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,8 @@ class SpanName(StrEnum):
     """One message about one account; a child of the run that raised the account."""
     SCIM_REQUEST = "scim.request"
     """One HTTP request to a vendor's SCIM service, with the wait for its slot."""
+    OAUTH_REQUEST = "oauth.request"
+    """One HTTP request to a vendor's token endpoint, likewise."""
 
 
 class Span:
@@ -85,6 +88,11 @@ def use_tracer(tracer: Tracer | None) -> None:
     """From now on spans are recorded by this tracer; None: by nobody."""
     global _tracer  # noqa: PLW0603  (one per process, as the tracer is)
     _tracer = tracer
+
+
+def read_trace(value: object) -> str:
+    """What a row or a message holds as its trace; empty for what could not be one, whoever wrote it."""
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z-]{1,128}", value) else ""
 
 
 def current_trace_id() -> str:

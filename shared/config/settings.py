@@ -114,8 +114,8 @@ class Settings:
     insights_connection: str | None = field(default=None, repr=False)
     """`APPLICATIONINSIGHTS_CONNECTION_STRING`: where spans and metrics go. None: nowhere."""
     trace_sample_percent: float = 100
-    """`TRACE_SAMPLE_PERCENT` of traces that are kept. Default 100. Events, metrics and failed spans are always kept.
-    0 to 100."""
+    """`TRACE_SAMPLE_PERCENT` of accounts whose traces are kept. Default 100. Events, metrics and failed spans are
+    always kept. 0 to 100."""
     provisioning_config: Path = Path(_CONFIGURATION)
     """`PROVISIONING_CONFIG`: the tenant's file. Default: at the root of the app."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.clock import read_instant
-from shared.directory.delta import OBJECT_ID
+from shared.config.object_ids import OBJECT_ID
 from shared.directory.mirror import Assignment, digest, encode_roles
 from shared.rules.expressions import AppRole
 

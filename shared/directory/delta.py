@@ -7,14 +7,12 @@ before is decided later, against the mirror.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-OBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
-"""Ids of directory objects are GUIDs. Anything else from outside must at least be harmless in keys and paths."""
+from shared.config.object_ids import OBJECT_ID
 
 USER_TYPE = "#microsoft.graph.user"
 

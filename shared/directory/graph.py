@@ -63,7 +63,7 @@ class GraphThrottled(GraphError):
 class GraphRefused(GraphError):
     """Graph did not accept our identity, or its permissions do not suffice."""
 
-    def __init__(self, status: int, permission: str) -> None:
+    def __init__(self, status: int, permission: str, *, code: str = "") -> None:
         advice = (
             f"the app's identity needs the application permission {permission}, with admin consent"
             if status == 403
@@ -72,6 +72,7 @@ class GraphRefused(GraphError):
         super().__init__(f"Microsoft Graph answered {status}: {advice}")
         self.status = status
         self.permission = permission
+        self.code = code
 
 
 class SynchronizationReset(GraphError):
@@ -283,7 +284,7 @@ def _translate(error: Any, url: str, now: datetime) -> GraphError:
         return GraphThrottled(_retry_after_s(headers.get("retry-after"), now))
     if status in (401, 403):
         permission = next((name for prefix, name in _PERMISSIONS if prefix in url), "User.Read.All")
-        return GraphRefused(status, permission)
+        return GraphRefused(status, permission, code=code[:60])
     if status == 404 and code:
         # Only an answer in Graph's own shape says that something does not exist; a proxy's 404 says nothing.
         return GraphNotFound("Microsoft Graph knows no such object")

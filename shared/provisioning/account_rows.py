@@ -199,14 +199,17 @@ class AccountRows:
         except StorageConflict:
             return
 
-    async def wake(self, account: Account, *, now: datetime, rechecks: bool = False, unstages: bool = False) -> None:
+    async def wake(
+        self, account: Account, *, now: datetime, trace: str, rechecks: bool = False, unstages: bool = False
+    ) -> None:
         """Raise a row because of another row's change. Raises RowMoved.
 
-        `rechecks`: what the row refers to is read again; `unstages`: the plan that waits for the guard is made anew.
+        `trace`: of the run that changed the other one. `rechecks`: what the row refers to is read again; `unstages`:
+        the plan that waits for the guard is made anew.
         """
         # Under the row's ETag its own number, last field one up, is new for it.
         number = released_number(account.wanted)
-        columns = write_columns(wanted=number, pending=True, queued_at=now)
+        columns = write_columns(wanted=number, pending=True, queued_at=now, trace=trace)
         if rechecks:
             columns["recheck"] = number
         if unstages:
@@ -217,14 +220,14 @@ class AccountRows:
         except StorageConflict:
             raise RowMoved from None
 
-    async def raise_asked(self, account: Account, *, fill: str = "") -> None:
+    async def raise_asked(self, account: Account, *, trace: str, fill: str = "") -> None:
         """Raise one row because a person asks for it; somebody who has none yet gets one. Raises RowMoved.
 
         `queued_at` stays empty: if the asking process dies, the next sweep queues the row. `fill`: the memberships of a
         group that are compared.
         """
         number = released_number(account.wanted or _BEFORE_ALL)
-        columns = write_columns(wanted=number, pending=True, queued_at=None)
+        columns = write_columns(wanted=number, pending=True, queued_at=None, trace=trace)
         if account.kind is ResourceKind.GROUP:
             columns["fill"] = fill
         await self._unleased(DurableWrite.RAISE_ASKED, account, columns, None)
@@ -249,6 +252,7 @@ class AccountRows:
             pending=False,
             config=config,
             state=state,
+            skipped=entry.reason,
             permit=None,
             staged=None,
             intent=None,

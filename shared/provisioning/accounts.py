@@ -1,8 +1,8 @@
 """The account row: everything about one person's or group's existence at one application.
 
-Three writers, and no fourth: the puller *raises* (a merge of `wanted, pending, queued_at, staged`), a consumer *saves*
-(conditional on the ETag it read) and the guard *releases* (a transaction with its own row). Each writes only its own
-columns, so a save that was refused because of a raise can be repeated on the newer row without losing the raise.
+Three writers, and no fourth: the puller *raises* (a merge of `wanted, pending, queued_at, staged, trace`), a consumer
+*saves* (conditional on the ETag it read) and the guard *releases* (a transaction with its own row). Each writes only
+its own columns, so a save that was refused because of a raise can be repeated on the newer row, which keeps the raise.
 
 Rows of an application (`accounts` / application):
 
@@ -34,6 +34,7 @@ from typing import Any, NewType, TypeVar
 from shared.clock import read_instant, write_instant
 from shared.rules.attribute_paths import JSON
 from shared.storage.tables import TEXT_LIMIT, Row
+from shared.tracing import read_trace
 
 Number = NewType("Number", str)
 """`<epoch>.<n>.<release>`, fixed width: compares as text, never used twice for a row (protocol H1)."""
@@ -145,9 +146,13 @@ class Account:
     """`wanted` of the last failed attempt: a newer one is tried at once, the same one waits (protocol T16)."""
     pending: bool = False
     queued_at: datetime | None = None
+    trace: str = ""
+    """W3C traceparent of the run that raised the row to `wanted`: whoever sends its message goes on with it."""
     config: str = ""
     sent: Mapping[str, JSON] | None = None
     """Attributes as last sent; None: unknown."""
+    skipped: str = ""
+    """Why nothing was sent when that was last decided: told when it is another reason than before."""
     state: AccountState = AccountState.PENDING
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -279,8 +284,10 @@ def read_account(row: Row | None, *, application: str, kind: ResourceKind, sourc
         tried=text("tried"),
         pending=bool(values.get("pending", False)),
         queued_at=instant("queued_at"),
+        trace=read_trace(values.get("trace")),
         config=text("config"),
         sent=_read_sent(text("sent")),
+        skipped=text("skipped"),
         # The row's numbers say what is left to do.
         state=read_known(text("state"), AccountState.PENDING),
         attempts=int(values.get("attempts", 0)),
@@ -379,9 +386,11 @@ def encode_sent(attributes: Mapping[str, JSON]) -> str:
     return text
 
 
-def raise_columns(number: Number, *, staged: bool, queued_at: datetime | None) -> dict[str, Any]:
+def raise_columns(number: Number, *, staged: bool, queued_at: datetime | None, trace: str) -> dict[str, Any]:
     """The columns a raise merges (protocol step 7). An empty `queued_at` leaves the row to the top-up."""
-    return write_columns(wanted=number, pending=True, queued_at=queued_at, staged=number if staged else None)
+    return write_columns(
+        wanted=number, pending=True, queued_at=queued_at, staged=number if staged else None, trace=trace
+    )
 
 
 def reread(account: Account, row: Row) -> Account:

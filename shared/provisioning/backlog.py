@@ -51,6 +51,7 @@ DUE_COLUMNS = (
     "tried",
     "pending",
     "queued_at",
+    "trace",
     "config",
     "state",
     "next_attempt_at",
@@ -216,10 +217,15 @@ class Backlog:
             if room <= 0:
                 break
         if room > 0:
-            async for user_ids in self._lists.take_up(application.name, room, now=self._clock.now()):
-                await self._send(application.name, [(ResourceKind.USER, user_id, False) for user_id in user_ids])
-                queued += len(user_ids)
-                room -= len(user_ids)
+            async for taken in self._lists.take_up(application.name, room, now=self._clock.now()):
+                await self._send(
+                    [
+                        (Message(app=application.name, kind=ResourceKind.USER, id=user_id, trace=taken.trace), False)
+                        for user_id in taken.ids
+                    ]
+                )
+                queued += len(taken.ids)
+                room -= len(taken.ids)
                 await after_page()
         if queued:
             telemetry.emit(telemetry.Event.BACKLOG_QUEUED, application=application.name, count=queued)
@@ -256,15 +262,20 @@ class Backlog:
         stamps = [Operation.merge(account.key, write_columns(queued_at=now)) for account, _ in due]
         await self._tables.commit_all(DurableWrite.SWEEP_STAMP, ACCOUNTS, app, stamps)
         due.sort(key=lambda entry: not entry[1])
-        await self._send(app, [(account.kind, account.source_id, first) for account, first in due])
+        await self._send([(_message(account), first) for account, first in due])
 
-    async def _send(self, app: str, due: list[tuple[ResourceKind, str, bool]]) -> None:
+    async def _send(self, due: list[tuple[Message, bool]]) -> None:
         for at in range(0, len(due), 8):
             await gather_all(
                 [
-                    self._queues.send(
-                        DurableWrite.SWEEP_ENQUEUE, Message(app=app, kind=kind, id=source_id), first=first
-                    )
-                    for kind, source_id, first in due[at : at + 8]
+                    self._queues.send(DurableWrite.SWEEP_ENQUEUE, message, first=first)
+                    for message, first in due[at : at + 8]
                 ]
             )
+
+
+def _message(account: Account) -> Message:
+    """A row that only has to be looked at with another configuration is not raised: its last run has no part in it."""
+    is_raised = account.pending or account.waking or account.intent is not None
+    trace = account.trace if is_raised else ""
+    return Message(app=account.application, kind=account.kind, id=account.source_id, trace=trace)

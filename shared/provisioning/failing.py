@@ -209,6 +209,7 @@ class Failures:
             self.new_id(), status=LogStatus.SKIPPED, reason="create_off", duration_ms=self._ms(attempt), action="other"
         )
         await self.rows.save_nothing(attempt.account, state=AccountState.SKIPPED, config=attempt.config, entry=entry)
+        self.tell_skip(attempt, "create_off")
         return Outcome(kind=OutcomeKind.DONE, reason="create_off", action=ProvisioningAction.SKIP)
 
     async def _wait_for_group(self, attempt: Attempt) -> Outcome:
@@ -222,7 +223,7 @@ class Failures:
         text = "create_group_at_vendor"
         columns = {
             **failure_columns(before, code=OwnCode.GROUP_MISSING, text=text, next_attempt_at=next_at, now=now),
-            **write_columns(state=AccountState.SKIPPED, config=attempt.config, fill=FROM_START),
+            **write_columns(state=AccountState.SKIPPED, config=attempt.config, fill=FROM_START, skipped=text),
         }
         entry = attempt.log(
             self.new_id(),
@@ -233,6 +234,7 @@ class Failures:
             code=OwnCode.GROUP_MISSING,
         )
         await self.rows.save_unleased(DurableWrite.ESCROW, attempt.account, columns=columns, entry=entry)
+        self.tell_skip(attempt, text)
         return Outcome(kind=OutcomeKind.DONE, reason=text, action=ProvisioningAction.SKIP)
 
     async def _look_after_missing(self, attempt: Attempt, answer: Answer) -> Outcome | None:
@@ -355,6 +357,12 @@ class Failures:
         await self.states.impose_quarantine(
             attempt.application.name, answer.error_code or answer.kind, f"{answer.status or ''} {answer.detail}".strip()
         )
+        telemetry.emit(
+            telemetry.Event.ACCOUNT_WAITING,
+            **self._ids(attempt),
+            reason="application_quarantined",
+            code=answer.error_code or answer.kind,
+        )
         return Outcome(kind=OutcomeKind.QUARANTINED, reason=answer.error_code or answer.kind)
 
     async def _escrow(
@@ -419,15 +427,22 @@ class Failures:
         )
         await self.queues.send(write, message, first=attempt.first, hidden_s=hidden_s)
 
+    def tell_skip(self, attempt: Attempt, reason: str) -> None:
+        """Nothing is sent, and that is as it should be: told when the reason is another one than the row's."""
+        if reason != attempt.before.skipped:
+            telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
+
     def _tell_retry(self, attempt: Attempt, reason: str, wait_s: float) -> None:
         telemetry.emit(
-            telemetry.Event.ACCOUNT_RETRIED,
-            application=attempt.application.name,
-            source_id=attempt.account.source_id,
-            attempt=attempt.number,
-            reason=reason,
-            retry_after_s=round(wait_s, 1),
+            telemetry.Event.ACCOUNT_RETRIED, **self._ids(attempt), reason=reason, retry_after_s=round(wait_s, 1)
         )
+
+    def _ids(self, attempt: Attempt) -> dict[str, object]:
+        return {
+            "application": attempt.application.name,
+            "source_id": attempt.account.source_id,
+            "attempt": attempt.number,
+        }
 
     def _ms(self, attempt: Attempt) -> int:
         return round((self.clock.monotonic() - attempt.started) * 1000)

@@ -287,7 +287,7 @@ class GuardKeeper:
                 [
                     self._queues.send(
                         DurableWrite.GUARD_ENQUEUE,
-                        Message(app=application.name, kind=account.kind, id=account.source_id),
+                        Message(app=application.name, kind=account.kind, id=account.source_id, trace=account.trace),
                         first=True,
                     )
                     for account in enqueued

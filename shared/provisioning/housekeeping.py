@@ -142,7 +142,7 @@ class Housekeeper:
             for kind in ResourceKind:
                 async for page in list_accounts(self.tables, application.name, kind, where=condition, page_size=PROBED):
                     due += [
-                        Message(app=application.name, kind=kind, id=account.source_id)
+                        Message(app=application.name, kind=kind, id=account.source_id, trace=account.trace)
                         for account in page
                         if _can_be_tried(account, now)
                     ]

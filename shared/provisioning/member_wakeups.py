@@ -61,13 +61,15 @@ class MemberWakeups:
         await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, account.application, marks)
         for at in range(0, len(group_ids), _PARALLEL):
             batch = group_ids[at : at + _PARALLEL]
-            await gather_all([self.wake(account.application, group_id, for_news=True) for group_id in batch])
+            await gather_all(
+                [self.wake(account.application, group_id, trace=attempt.trace, for_news=True) for group_id in batch]
+            )
 
-    async def wake(self, app: str, group_id: str, *, for_news: bool = False) -> None:
+    async def wake(self, app: str, group_id: str, *, trace: str = "", for_news: bool = False) -> None:
         """Raise a group that is not raised already. Idempotent.
 
-        `for_news`: one that waits, for members who were refused or for a person's answer about others, does not wait
-        with these.
+        `trace`: of the run that has something for it, where one is known. `for_news`: one that waits, for members who
+        were refused or for a person's answer about others, does not wait with these.
         """
         for _ in range(_TRIES):
             group = await self.rows.read(app, ResourceKind.GROUP, group_id)
@@ -75,10 +77,10 @@ class MemberWakeups:
             if not group.wanted or (group.pending and not (for_news and is_waiting)):
                 return
             try:
-                await self.rows.wake(group, now=self.clock.now(), unstages=True)
+                await self.rows.wake(group, now=self.clock.now(), trace=trace, unstages=True)
             except RowMoved:
                 continue
-            message = Message(app=app, kind=ResourceKind.GROUP, id=group_id)
+            message = Message(app=app, kind=ResourceKind.GROUP, id=group_id, trace=trace)
             await self.queues.send(DurableWrite.WAKE_ENQUEUE, message, hidden_s=GATHER_S)
             return
 
@@ -90,7 +92,7 @@ class MemberWakeups:
         )
         async for page in pages:
             if page:
-                await self.wake(account.application, account.source_id)
+                await self.wake(account.application, account.source_id, trace=account.trace)
                 return
 
     async def wake_forgotten(self, app: str) -> None:

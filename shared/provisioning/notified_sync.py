@@ -23,6 +23,9 @@ from shared.storage.queues import Queues
 APART_S = 1.0
 """Runs for rings begin at most once a second: a directory in which everybody moves costs Graph no more than that."""
 
+WISH_WAIT_S = 60.0
+"""Until somebody else's look at the subscriptions is over, or storage can be written again."""
+
 _WAITS_S = (2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0)
 """Seconds until a message that found the lease taken is looked at again; after the last one the timer has it."""
 
@@ -35,7 +38,7 @@ class Heeded(StrEnum):
     JOINED = "joined"
     """A run that begins later is certain already: another message stands for this one."""
     PUT_BACK = "put back"
-    """Somebody else reads, or Graph asked to wait: it comes again."""
+    """Somebody else reads, or Graph asked to wait, or what it says of subscriptions is not saved: it comes again."""
     GIVEN_UP = "given up"
     """As before, for the last time: the timer goes on."""
     NOTHING = "nothing"
@@ -61,10 +64,12 @@ class NotifiedSync:
 
     async def heed(self, message: DirectoryChanged) -> Heeded:
         """Do what a message asks for; answer what became of it. Raises what the sync raises: then it comes again."""
-        if message.subscriptions:
-            await self.subscriptions.keep(urgent=True)
+        is_saved = not message.subscriptions or await self.subscriptions.keep(urgent=True)
+        if not is_saved:
+            # The timer knows nothing of it, so it is never given up.
+            await self.queues.send_change(DurableWrite.WISH_AGAIN, message.wish(), hidden_s=WISH_WAIT_S)
         if not message.sync:
-            return Heeded.NOTHING
+            return Heeded.NOTHING if is_saved else Heeded.PUT_BACK
         if self._is_awaited or self.clock.monotonic() < self._back_at:
             return Heeded.JOINED
         return await self._run(message)

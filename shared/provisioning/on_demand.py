@@ -161,7 +161,8 @@ class OnDemand:
                 return account
             compares = kind is ResourceKind.GROUP and not account.fill
             try:
-                await self.rows.raise_asked(account, fill=FROM_START if compares else account.fill)
+                fill = FROM_START if compares else account.fill
+                await self.rows.raise_asked(account, trace=message.trace, fill=fill)
             except RowMoved:
                 continue
             return account

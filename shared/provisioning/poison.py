@@ -74,7 +74,7 @@ class PoisonKeeper:
             return "nothing pending"
         failures = account.attempts + 1 if account.tried == account.wanted else 1
         last = f", the last time with {account.crash}" if account.crash else ""
-        text = f"the function failed again and again on this account{last}; its log has the whole exception"
+        text = f"the function failed again and again on this account{last}"
         attempt = Attempt(
             application=application,
             account=account,
@@ -83,6 +83,7 @@ class PoisonKeeper:
             started=0.0,
             first=False,
             number=message.attempt,
+            trace=message.trace,
         )
         await self.rows.save_unleased(
             DurableWrite.POISON_ESCROW,

@@ -144,7 +144,8 @@ class PullRun:
             rows = self._raise_operations(number, now, enqueue=enqueue)
             await self.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, app, rows)
             if not enqueue:
-                await self.lists.write(app, number, [user_id for user_id, leaves in users.items() if not leaves])
+                listed = [user_id for user_id, leaves in users.items() if not leaves]
+                await self.lists.write(app, number, listed, trace=self.trace)
             self.raised[app] += len(users)
             if any(users.values()):
                 self.staged.add(app)
@@ -177,7 +178,8 @@ class PullRun:
             await self.tables.commit_all(DurableWrite.MARK_MEMBERS, ACCOUNTS, app, marks)
         enqueue = not leaves and self._may_enqueue(app, 1)
         key = account_key(ResourceKind.GROUP, group_id)
-        columns = raise_columns(number, staged=leaves, queued_at=self.clock.now() if enqueue else None)
+        queued_at = self.clock.now() if enqueue else None
+        columns = raise_columns(number, staged=leaves, queued_at=queued_at, trace=self.trace)
         if compare_all:
             columns["fill"] = FROM_START
         operations = [Operation.merge(key, columns)]
@@ -202,13 +204,15 @@ class PullRun:
         queued_at = self.clock.now() if enqueue else None
         leaving: list[Operation] = []
         staying: list[Operation] = []
+        leave = raise_columns(number, staged=True, queued_at=None, trace=self.trace)
+        stay = raise_columns(number, staged=False, queued_at=queued_at, trace=self.trace)
         for user_id, leaves in users.items():
             key = account_key(ResourceKind.USER, user_id)
             if leaves:
-                leaving.append(Operation.merge(key, raise_columns(number, staged=True, queued_at=None)))
+                leaving.append(Operation.merge(key, leave))
                 leaving.append(Operation.merge(staged_key(key), {"number": number}))
             else:
-                staying.append(Operation.merge(key, raise_columns(number, staged=False, queued_at=queued_at)))
+                staying.append(Operation.merge(key, stay))
         return leaving + staying
 
     async def _enqueue(self, app: str, ids: list[str], *, kind: ResourceKind = ResourceKind.USER) -> None:

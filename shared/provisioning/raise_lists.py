@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.provisioning.accounts import ACCOUNTS, Number, ResourceKind, account_key, raise_columns
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import TEXT_LIMIT, TRANSACTION_LIMIT, Operation, Row, StorageConflict, Tables, gather_all
+from shared.tracing import read_trace
 
 RAISE_PREFIX = "raise:"
 _PER_PART = 800
@@ -34,7 +35,17 @@ class RaiseList:
     key: str
     number: Number
     ids: tuple[str, ...]
+    trace: str
+    """Of the run that listed them."""
     etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenUp:
+    """Accounts that were raised from one list, in one transaction."""
+
+    ids: Sequence[str]
+    trace: str
 
 
 class RaiseLists:
@@ -43,10 +54,10 @@ class RaiseLists:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def write(self, app: str, number: Number, user_ids: Sequence[str]) -> None:
+    async def write(self, app: str, number: Number, user_ids: Sequence[str], *, trace: str) -> None:
         """Step 7 for many: idempotent under one number, which no other page attempt has."""
         rows = [
-            Operation.replace(f"{RAISE_PREFIX}{number}:{part:04d}", _columns(ids))
+            Operation.replace(f"{RAISE_PREFIX}{number}:{part:04d}", _columns(ids, trace=trace))
             for part, ids in enumerate(_parts(user_ids))
         ]
         await self._tables.commit_all(DurableWrite.RAISE_LIST, ACCOUNTS, app, rows)
@@ -59,8 +70,8 @@ class RaiseLists:
         pages = self._tables.query(ACCOUNTS, app, first=RAISE_PREFIX, before=before, select=("count",))
         return sum([int(row.values.get("count", 0)) async for page in pages for row in page])
 
-    async def take_up(self, app: str, most: int, *, now: datetime) -> AsyncIterator[list[str]]:
-        """Raise up to `most` accounts, the longest listed first, and answer their ids by transactions.
+    async def take_up(self, app: str, most: int, *, now: datetime) -> AsyncIterator[TakenUp]:
+        """Raise up to `most` accounts, the longest listed first, and answer whom, by transactions.
 
         They are stamped as queued at `now`: the caller sends their messages, and one that is lost is found by the
         sweep. Who was raised to a later number meanwhile is only struck off. Stops when somebody else takes up too.
@@ -70,22 +81,22 @@ class RaiseLists:
             for row in page:
                 listed: RaiseList | None = _read(row)
                 while listed is not None and listed.ids and most > 0:
-                    taken = listed.ids[: min(most, _PER_TRANSACTION)]
-                    listed = await self._raise(app, listed, len(taken), now=now)
+                    taken = TakenUp(ids=listed.ids[: min(most, _PER_TRANSACTION)], trace=listed.trace)
+                    listed = await self._raise(app, listed, len(taken.ids), now=now)
                     if listed is None:
                         return
-                    most -= len(taken)
-                    yield list(taken)
+                    most -= len(taken.ids)
+                    yield taken
                 if most <= 0:
                     return
 
     async def _raise(self, app: str, listed: RaiseList, count: int, *, now: datetime) -> RaiseList | None:
         """Raise the first `count` of a list and shorten it, together; the rest of it, or None when it was changed."""
         taken, rest = listed.ids[:count], listed.ids[count:]
-        columns = raise_columns(listed.number, staged=False, queued_at=now)
+        columns = raise_columns(listed.number, staged=False, queued_at=now, trace=listed.trace)
         raised = [Operation.insert(account_key(ResourceKind.USER, user_id), columns) for user_id in taken]
         shorter = (
-            Operation.replace(listed.key, _columns(rest), etag=listed.etag)
+            Operation.replace(listed.key, _columns(rest, trace=listed.trace), etag=listed.etag)
             if rest
             else Operation.delete(listed.key, etag=listed.etag)
         )
@@ -96,12 +107,12 @@ class RaiseLists:
                 # Some have rows already, or another process is at the same list.
                 raised = await self._compare(app, listed, taken, now=now)
             else:
-                return RaiseList(key=listed.key, number=listed.number, ids=rest, etag=etags[listed.key])
+                return replace(listed, ids=rest, etag=etags[listed.key])
         return None
 
     async def _compare(self, app: str, listed: RaiseList, taken: Sequence[str], *, now: datetime) -> list[Operation]:
         """The raises of accounts of which some have rows: never back to an older number."""
-        columns = raise_columns(listed.number, staged=False, queued_at=now)
+        columns = raise_columns(listed.number, staged=False, queued_at=now, trace=listed.trace)
         keys = [account_key(ResourceKind.USER, user_id) for user_id in taken]
         operations: list[Operation] = []
         for at in range(0, len(keys), _PARALLEL_READS):
@@ -126,12 +137,16 @@ def _parts(user_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield user_ids[at : at + size]
 
 
-def _columns(ids: Sequence[str]) -> dict[str, str | int]:
-    return {"ids": json.dumps(ids, ensure_ascii=False, separators=(",", ":")), "count": len(ids)}
+def _columns(ids: Sequence[str], *, trace: str) -> dict[str, str | int]:
+    return {"ids": json.dumps(ids, ensure_ascii=False, separators=(",", ":")), "count": len(ids), "trace": trace}
 
 
 def _read(row: Row) -> RaiseList:
     number, _, _ = row.key.removeprefix(RAISE_PREFIX).rpartition(":")
     return RaiseList(
-        key=row.key, number=Number(number), ids=tuple(json.loads(str(row.values.get("ids", "[]")))), etag=row.etag
+        key=row.key,
+        number=Number(number),
+        ids=tuple(json.loads(str(row.values.get("ids", "[]")))),
+        trace=read_trace(row.values.get("trace")),
+        etag=row.etag,
     )

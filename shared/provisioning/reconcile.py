@@ -11,17 +11,16 @@ is a method, every durable write is in `account_rows`, everything between them t
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 from shared import metrics, telemetry, tracing
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
 from shared.config.profile import MatchingAttribute
+from shared.crashes import describe_crash
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
 from shared.provisioning.accounts import FROM_START, IntentKind, ResourceKind
@@ -157,7 +156,7 @@ class Reconciler:
             with suppress(StorageUnavailable):
                 account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
                 if account.etag:
-                    await self.rows.note_crash(account, _describe_crash(error))
+                    await self.rows.note_crash(account, describe_crash(error))
             raise
 
     async def _try(self, application: Application, message: Message, *, first: bool, asked: bool) -> Outcome:
@@ -511,10 +510,3 @@ def _tell(span: tracing.Span, application: Application, outcome: Outcome) -> Non
     metrics.record(
         metrics.Metric.ACCOUNT_ACTIONS, 1, application=application.name, action=outcome.action, result=outcome.kind
     )
-
-
-def _describe_crash(error: Exception) -> str:
-    """The type of an exception and where it was raised; its text may hold people's data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"

@@ -114,10 +114,10 @@ class References:
                 # Who is held looks again anyway, should they come back.
                 return True
             try:
-                await self.rows.wake(waiting, now=self.clock.now(), rechecks=True)
+                await self.rows.wake(waiting, now=self.clock.now(), trace=linked.trace, rechecks=True)
             except RowMoved:
                 continue
-            message = Message(app=linked.application, kind=waiting.kind, id=waiting.source_id)
+            message = Message(app=linked.application, kind=waiting.kind, id=waiting.source_id, trace=linked.trace)
             await self.queues.send(DurableWrite.WAKE_ENQUEUE, message)
             return True
         return False

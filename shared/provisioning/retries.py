@@ -34,7 +34,7 @@ class Retries:
         account = read_account(row, application=application.name, kind=kind, source_id=source_id)
         if not self._waits(account) or not await self._reset(application.name, [account], queued=True):
             return False
-        message = Message(app=application.name, kind=kind, id=source_id)
+        message = Message(app=application.name, kind=kind, id=source_id, trace=account.trace)
         await self.queues.send(DurableWrite.RETRY_ENQUEUE, message)
         return True
 

@@ -79,7 +79,7 @@ class Saves:
         if left_alone:
             await self.memberships.drop_changes(attempt.account)
         await self.references.forget_notes(attempt.before, references)
-        telemetry.emit(telemetry.Event.ACCOUNT_SKIPPED, **self._ids(attempt), reason=reason)
+        self.failures.tell_skip(attempt, reason)
         return Outcome(kind=OutcomeKind.DONE, reason=reason, action=ProvisioningAction.SKIP)
 
     async def save_unprovisioned(self, attempt: Attempt) -> Outcome:
@@ -93,6 +93,7 @@ class Saves:
             more_columns={"fill": FROM_START},
         )
         await self.memberships.drop_changes(attempt.account)
+        self.failures.tell_skip(attempt, "groups_off")
         return Outcome(kind=OutcomeKind.DONE, reason="groups_off", action=ProvisioningAction.SKIP)
 
     async def stage(self, attempt: Attempt) -> Outcome:

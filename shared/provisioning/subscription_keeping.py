@@ -1,12 +1,14 @@
 """Keeps one subscription to users and one to groups: made, renewed, repaired, and removed when switched off.
 
 Its trouble is nobody else's: without subscriptions the timer reads the directory as ever. One process at a time acts,
-by a claim on the row. The row is saved after Graph has answered, so a process that dies between the two leaves a
-subscription that nobody remembers; it leads to our address, and the next look replaces it.
+by a claim on the row. What Graph wishes is on the row before Graph is asked for anything, and stays there until it was
+done. The row is saved after Graph has answered, so a process that dies between the two leaves a subscription that
+nobody remembers; it leads to our address, and the next look replaces it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from datetime import datetime, timedelta
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.settings import CLIENT_STATE, NotificationSettings
-from shared.directory.graph import GraphError, GraphNotFound, GraphRefused, GraphThrottled
+from shared.directory.graph import GraphError, GraphNotFound, GraphRefused, GraphThrottled, GraphUnavailable
 from shared.directory.subscriptions import PERMISSIONS, RESOURCES, Subscription, Subscriptions
 from shared.provisioning.subscription_planning import (
     LIFE,
@@ -31,7 +33,8 @@ from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import StorageConflict, StorageUnavailable
 
 CLAIM = timedelta(minutes=5)
-"""Longer than a pass takes, with Graph's own time-outs; a pass is a few requests."""
+PASS_S = 240.0
+"""A pass ends after this, whatever Graph does: what is left of the claim is for the save."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,22 +45,33 @@ class SubscriptionKeeper:
     subscriptions: Subscriptions
     rows: SubscriptionRows
     clock: Clock
+    pass_s: float = PASS_S
     _told: str = ""
     """The trouble with the settings that this process told last."""
 
-    async def keep(self, *, urgent: bool = False) -> None:
+    async def keep(self, *, urgent: bool = False) -> bool:
         """Do what is due; without anything due, one read. Never raises for what Graph or storage do.
 
-        `urgent`: Graph says that a subscription needs to be authorized anew, or is gone.
+        `urgent`: Graph says that a subscription needs to be authorized anew, or is gone. False: that could not be
+        written down, so it has to be said again.
         """
         self._tell_settings()
+        # Switched off there is nothing to authorize; with a secret that cannot be read there is.
+        urgent = urgent and bool(self.settings.is_on or self.settings.problem)
         try:
-            await self._keep(urgent=urgent)
+            claimed = await self._claim(urgent=urgent)
         except StorageConflict:
-            # Somebody else is at it, or was: the next look sees what came of it.
-            return
+            # Somebody else is at it, and read the row before this was said.
+            return not urgent
         except StorageUnavailable as error:
-            telemetry.emit(telemetry.Event.SUBSCRIPTION_FAILED, resource="", reason=str(error))
+            self._tell_storage(error)
+            return not urgent
+        if claimed is not None:
+            await self._carry_out(claimed)
+        return True
+
+    def _tell_storage(self, error: StorageUnavailable) -> None:
+        telemetry.emit(telemetry.Event.SUBSCRIPTION_FAILED, resource="", reason=str(error))
 
     def _tell_settings(self) -> None:
         if self.settings.problem != self._told:
@@ -70,24 +84,39 @@ class SubscriptionKeeper:
             )
             self._told = self.settings.problem
 
-    async def _keep(self, *, urgent: bool) -> None:
-        if self.settings.problem:
-            # Not switched off: what there is stays until the secret can be read again.
+    async def _claim(self, *, urgent: bool) -> Subscribed | None:
+        """Write down what Graph wishes and, where something is due, that we are at it; None: nothing is due.
+
+        Raises StorageConflict when somebody else is at it.
+        """
+        if self.settings.problem and not urgent:
+            return None
+        read, now = await self.rows.read(), self.clock.now()
+        if read.claimed_until is not None and now < read.claimed_until:
+            raise StorageConflict
+        known = _wished(read) if urgent else read
+        if self._due(known, now):
+            return await self.rows.write(DurableWrite.SUBSCRIPTION_CLAIM, replace(known, claimed_until=now + CLAIM))
+        if known != read:
+            await self.rows.write(DurableWrite.SUBSCRIPTION_CLAIM, known)
+        return None
+
+    def _due(self, known: Subscribed, now: datetime) -> list[str]:
+        if self.settings.problem or (known.blocked_until is not None and now < known.blocked_until):
+            # With a problem it is not switched off: what there is stays until the secret can be read again.
+            return []
+        wanted = self._wanted()
+        return [each for each in RESOURCES if is_due(known.of(each), wanted, now, looked_at=known.looked_at)]
+
+    async def _carry_out(self, claimed: Subscribed) -> None:
+        after = await self._look_after(claimed, self._due(claimed, self.clock.now()), self._wanted())
+        try:
+            await self.rows.write(DurableWrite.SUBSCRIPTION_SAVE, replace(after, claimed_until=None))
+        except StorageConflict:
+            # The claim was over: the next look sees what came of it.
             return
-        known, now, wanted = await self.rows.read(), self.clock.now(), self._wanted()
-        urgent = urgent and wanted is not None
-        if known.claimed_until is not None and now < known.claimed_until:
-            return
-        due = [
-            resource
-            for resource in RESOURCES
-            if urgent or is_due(known.of(resource), wanted, now, looked_at=known.looked_at)
-        ]
-        if not due:
-            return
-        claimed = await self.rows.write(DurableWrite.SUBSCRIPTION_CLAIM, replace(known, claimed_until=now + CLAIM))
-        after = await self._look_after(claimed, due, wanted, urgent=urgent)
-        await self.rows.write(DurableWrite.SUBSCRIPTION_SAVE, replace(after, claimed_until=None))
+        except StorageUnavailable as error:
+            self._tell_storage(error)
 
     def _wanted(self) -> Wanted | None:
         if not self.settings.is_on:
@@ -95,34 +124,46 @@ class SubscriptionKeeper:
         digest = hashlib.sha256(self.settings.client_state.encode()).hexdigest()[:16]
         return Wanted(url=self.settings.url, secret=digest)
 
-    async def _look_after(
-        self, known: Subscribed, due: Sequence[str], wanted: Wanted | None, *, urgent: bool
-    ) -> Subscribed:
-        """Do what is due, one resource after the other; the trouble of one is not the other's."""
+    async def _look_after(self, known: Subscribed, due: Sequence[str], wanted: Wanted | None) -> Subscribed:
+        """Do what is due, one resource after the other; the trouble of one is not the other's, but Graph's pause is."""
         now, resources = self.clock.now(), dict(known.resources)
+        looked_at, blocked_until, left = known.looked_at, None, list(due)
         try:
-            listed = [] if wanted is None else await self.subscriptions.list_all()
-        except GraphError as error:
-            for resource in due:
-                resources[resource] = self._failed(resource, known.of(resource), error, wanted)
-            return replace(known, resources=resources)
-        for resource in due:
-            before = known.of(resource)
-            try:
-                if wanted is None:
-                    resources[resource] = await self._drop(resource, before)
-                else:
-                    resources[resource] = await self._repair(resource, before, wanted, listed, urgent=urgent)
-            except _Failed as failed:
-                resources[resource] = self._failed(resource, failed.known, failed.error, wanted)
-        return replace(known, resources=resources, looked_at=now)
+            async with asyncio.timeout(self.pass_s):
+                listed = [] if wanted is None else await self.subscriptions.list_all()
+                looked_at = now
+                while left and blocked_until is None:
+                    resource = left[0]
+                    try:
+                        resources[resource] = await self._keep_one(resource, known.of(resource), wanted, listed)
+                    except _Failed as failed:
+                        resources[resource] = self._failed(resource, failed.known, failed.error, wanted)
+                        blocked_until = self._pause_after(failed.error)
+                    left.pop(0)
+        except (TimeoutError, GraphError) as error:
+            failure = error if isinstance(error, GraphError) else GraphUnavailable("Microsoft Graph took too long")
+            blocked_until = self._pause_after(failure)
+            for resource in left:
+                resources[resource] = self._failed(resource, known.of(resource), failure, wanted)
+        return replace(known, resources=resources, looked_at=looked_at, blocked_until=blocked_until)
+
+    def _pause_after(self, error: GraphError) -> datetime | None:
+        """Until when Graph wants to be left alone."""
+        return self.clock.now() + timedelta(seconds=error.retry_after_s) if isinstance(error, GraphThrottled) else None
+
+    async def _keep_one(
+        self, resource: str, known: Remembered, wanted: Wanted | None, listed: Sequence[Subscription]
+    ) -> Remembered:
+        if wanted is None:
+            return await self._drop(resource, known)
+        return await self._repair(resource, known, wanted, listed)
 
     async def _repair(
-        self, resource: str, known: Remembered, wanted: Wanted, listed: Sequence[Subscription], *, urgent: bool
+        self, resource: str, known: Remembered, wanted: Wanted, listed: Sequence[Subscription]
     ) -> Remembered:
         """One subscription that is as wanted, and then no other. Raises _Failed with what is certain by then."""
         now = self.clock.now()
-        plan = plan_subscription(resource, known, wanted, listed, now, urgent=urgent)
+        plan = plan_subscription(resource, known, wanted, listed, now)
         kept = replace(known, failures=0, next_attempt_at=None)
         try:
             match plan.step:
@@ -130,6 +171,8 @@ class SubscriptionKeeper:
                     kept = await self._renew(resource, kept, wanted, now)
                 case Step.CREATE:
                     kept = await self._create(resource, wanted, now)
+                case Step.KEEP:
+                    kept = replace(kept, reauthorize=False)
             for subscription_id in plan.surplus:
                 await self.subscriptions.remove(subscription_id)
                 self._tell(resource, subscription_id, "removed")
@@ -143,7 +186,7 @@ class SubscriptionKeeper:
         except GraphNotFound:
             return await self._create(resource, wanted, now)
         self._tell(resource, renewed.id, "renewed")
-        return replace(known, expires_at=renewed.expires_at, renewed_at=now)
+        return replace(known, expires_at=renewed.expires_at, renewed_at=now, reauthorize=False)
 
     async def _create(self, resource: str, wanted: Wanted, now: datetime) -> Remembered:
         made = await self.subscriptions.create(
@@ -193,9 +236,17 @@ class _Failed(Exception):
         self.error = error
 
 
+def _wished(known: Subscribed) -> Subscribed:
+    """Graph's wish for whatever there is: a message does not say which subscription is meant."""
+    return replace(known, resources={each: replace(known.of(each), reauthorize=True) for each in RESOURCES})
+
+
 def _reason(resource: str, error: GraphError) -> str:
-    """Graph's answer in a person's words; a refusal may also mean that the quota of subscriptions is used up."""
-    if isinstance(error, GraphRefused) and error.status == 403:
-        needed = PERMISSIONS[resource]
-        return f"Microsoft Graph answered 403: the app's identity needs the application permission {needed}"
-    return str(error)
+    """Graph's answer in a person's words: only one code of a 403 is certainly about permissions."""
+    if not isinstance(error, GraphRefused) or error.status != 403:
+        return str(error)
+    lacks = f"the app's identity needs the application permission {PERMISSIONS[resource]}"
+    if error.code == "Authorization_RequestDenied":
+        return f"Microsoft Graph answered 403: {lacks}"
+    quota = "the quota of subscriptions is used up (100 for an app in a tenant)"
+    return f"Microsoft Graph answered 403 ({error.code or 'without a code'}): {quota}, or {lacks}"

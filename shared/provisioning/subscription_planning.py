@@ -69,6 +69,8 @@ class Remembered:
     """Not looked at before; None: nothing failed last time."""
     tried: str = ""
     """Mark of what failed; empty: to take it back."""
+    reauthorize: bool = False
+    """Graph said that it needs to be authorized anew, or is gone, and it was not renewed or made again since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +88,15 @@ def is_due(known: Remembered, wanted: Wanted | None, now: datetime, *, looked_at
         return now >= known.next_attempt_at
     if wanted is None:
         return bool(known.id)
-    if not _fits(known, wanted) or _ends_soon(known.expires_at, now):
+    if known.reauthorize or not _fits(known, wanted) or _ends_soon(known.expires_at, now):
         return True
     return looked_at is None or now >= looked_at + LOOK_EVERY
 
 
 def plan_subscription(
-    resource: str, known: Remembered, wanted: Wanted, listed: Sequence[Subscription], now: datetime, *, urgent: bool
+    resource: str, known: Remembered, wanted: Wanted, listed: Sequence[Subscription], now: datetime
 ) -> Plan:
-    """Exactly one subscription is to stay. `urgent`: Graph said that it needs to be authorized anew, or is gone."""
+    """Exactly one subscription is to stay. One that is kept although Graph wished it renewed was renewed just now."""
     ours = [each for each in listed if each.id == known.id or (each.resource == resource and each.url == wanted.url)]
     surplus = tuple(each.id for each in ours if each.id != known.id)
     if not _fits(known, wanted):
@@ -107,7 +109,7 @@ def plan_subscription(
     if not _is_as_wanted(shown, resource, wanted):
         return Plan(step=Step.CREATE, surplus=(*surplus, shown.id))
     recently = known.renewed_at is not None and now < known.renewed_at + RENEWED_RECENTLY
-    if _ends_soon(shown.expires_at, now) or (urgent and not recently):
+    if _ends_soon(shown.expires_at, now) or (known.reauthorize and not recently):
         return Plan(step=Step.RENEW, surplus=surplus)
     return Plan(step=Step.KEEP, surplus=surplus)
 

@@ -28,6 +28,8 @@ class Subscribed:
     """Until then one process looks after the subscriptions; None: nobody does."""
     looked_at: datetime | None = None
     """When Graph was last asked which subscriptions there are."""
+    blocked_until: datetime | None = None
+    """Until then Graph wants to be asked nothing about subscriptions."""
     resources: Mapping[str, Remembered] = field(default_factory=dict)
 
     def of(self, resource: str) -> Remembered:
@@ -50,6 +52,7 @@ class SubscriptionRows:
             etag=row.etag,
             claimed_until=read_instant(row.text("claimed_until")),
             looked_at=read_instant(row.text("looked_at")),
+            blocked_until=read_instant(row.text("blocked_until")),
             resources={name: _read(columns) for name, columns in json.loads(row.text("resources") or "{}").items()},
         )
 
@@ -58,6 +61,7 @@ class SubscriptionRows:
         values = {
             "claimed_until": _instant(subscribed.claimed_until),
             "looked_at": _instant(subscribed.looked_at),
+            "blocked_until": _instant(subscribed.blocked_until),
             "resources": json.dumps({name: _write(known) for name, known in subscribed.resources.items()}),
         }
         if subscribed.etag:
@@ -76,6 +80,7 @@ def _read(columns: Mapping[str, Any]) -> Remembered:
         secret=columns.get("secret", ""),
         tried=columns.get("tried", ""),
         failures=int(columns.get("failures", 0)),
+        reauthorize=bool(columns.get("reauthorize", False)),
         **instants,
     )
 
@@ -83,7 +88,7 @@ def _read(columns: Mapping[str, Any]) -> Remembered:
 def _write(known: Remembered) -> dict[str, Any]:
     instants = {name: _instant(getattr(known, name)) for name in _INSTANTS}
     texts = {"id": known.id, "url": known.url, "secret": known.secret, "tried": known.tried}
-    return {**texts, "failures": known.failures, **instants}
+    return {**texts, "failures": known.failures, "reauthorize": known.reauthorize, **instants}
 
 
 def _instant(at: datetime | None) -> str:

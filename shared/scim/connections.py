@@ -97,6 +97,7 @@ class ScimConnections:
         if application.base_url:
             credentials = new_credentials(
                 application.auth,
+                application=application.name,
                 secret=self._secret,
                 http=http,
                 gate=token_gate,
@@ -120,6 +121,7 @@ class ScimConnections:
 def new_credentials(
     auth: Any,
     *,
+    application: str,
     secret: SecretLookup,
     http: httpx.AsyncClient,
     gate: Callable[[], Awaitable[Departure | None]] | None = None,
@@ -139,6 +141,7 @@ def new_credentials(
         return BasicCredentials(username=auth.username, password=auth.password, secret=secret)
     if auth.type == "oauth2_client_credentials":
         return ClientCredentials(
+            application=application,
             client_id=auth.client_id,
             client_secrets=names,
             token_url=auth.token_url or "",

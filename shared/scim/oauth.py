@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from shared import tracing
 from shared.config.urls import is_loopback
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.auth import (
@@ -30,8 +31,9 @@ from shared.scim.auth import (
 from shared.scim.classification import Exchange, RefusalRules, classify
 from shared.scim.error_bodies import UnreadableBodyError, read_json
 from shared.scim.error_catalogue import ErrorCode
+from shared.scim.observed_exchange import exchange_in_span
 from shared.scim.sending import Departure
-from shared.scim.transport import HttpRequest, exchange
+from shared.scim.transport import HttpRequest
 
 _EXPIRY_MARGIN_S = 60.0
 _DEFAULT_LIFETIME_S = 600.0
@@ -63,6 +65,7 @@ class ClientCredentials:
     def __init__(  # noqa: PLR0913 - each is a setting of the grant
         self,
         *,
+        application: str,
         client_id: str,
         client_secrets: Sequence[str],
         token_url: str,
@@ -77,6 +80,7 @@ class ClientCredentials:
         address = httpx.URL(token_url)
         if address.scheme != "https" and not (address.scheme == "http" and is_loopback(address.host)):
             raise ValueError("token_url must be https; plain http is for loopback only")
+        self._application = application
         self._client_id = client_id
         self._client_secrets = tuple(client_secrets)
         self._token_url = token_url
@@ -153,7 +157,15 @@ class ClientCredentials:
         departs = None if self._gate is None else await self._gate()
         asked_at = self._monotonic()
         request = self._request(client_id, client_secret)
-        received = await exchange(self._http, request, timeout_s=timeout_s, departs=departs)
+        received = await exchange_in_span(
+            tracing.SpanName.OAUTH_REQUEST,
+            self._http,
+            request,
+            application=self._application,
+            timeout_s=timeout_s,
+            departs=departs,
+            monotonic=self._monotonic,
+        )
         return self._read(received, asked_at=asked_at)
 
     def _request(self, client_id: str, client_secret: str) -> HttpRequest:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,7 +21,8 @@ from shared.scim.answers import Answer, AnswerKind
 from shared.scim.auth import Authorization, Credentials
 from shared.scim.classification import Exchange, RefusalRules, classify
 from shared.scim.error_catalogue import ErrorCode
-from shared.scim.transport import HttpRequest, exchange
+from shared.scim.observed_exchange import exchange_in_span
+from shared.scim.transport import HttpRequest
 
 if TYPE_CHECKING:
     from shared.config.profile import Protocol
@@ -129,45 +129,21 @@ class Sender:
             departs = await self._pass_gate(priority if received is None else after_a_slot(priority))
             started = self._monotonic()
             request = self._request(call, encoded, authorization)
-            received = await self._exchange(
-                request, call, len(refused), timeout_s=max(remaining, 0.001), departs=departs
+            received = await exchange_in_span(
+                tracing.SpanName.SCIM_REQUEST,
+                self._http,
+                request,
+                application=self._application,
+                timeout_s=max(remaining, 0.001),
+                departs=departs,
+                monotonic=self._monotonic,
+                resource_type=call.resource_type,
+                retry=len(refused),
             )
             remaining -= self._monotonic() - started
             refused = (*refused, authorization)
             if received.status != 401:
                 return self._understood(received, call, refused)
-
-    async def _exchange(
-        self, request: HttpRequest, call: Call, retry: int, *, timeout_s: float, departs: Departure | None
-    ) -> Exchange:
-        """One request as one span: never its address, which may hold a filter with somebody's name."""
-        started = self._monotonic()
-        with tracing.span(
-            tracing.SpanName.SCIM_REQUEST,
-            target=self._application,
-            application=self._application,
-            method=call.method,
-            resource_type=call.resource_type,
-            retry=retry,
-        ) as span:
-
-            async def depart_noted(departs: Departure) -> None:
-                try:
-                    await departs()
-                except Exception:
-                    # Nothing was sent.
-                    span.forget()
-                    raise
-                span.set(waited_ms=round((self._monotonic() - started) * 1000))
-
-            noted = None if departs is None else partial(depart_noted, departs)
-            received = await exchange(self._http, request, timeout_s=timeout_s, departs=noted)
-            span.set(status=received.status or 0)
-            if received.interruption is not None:
-                span.fail(received.interruption)
-            elif received.status is None or received.status >= 400:
-                span.fail(f"status {received.status}")
-        return received
 
     async def _pass_gate(self, turn: Turn) -> Departure | None:
         if not isinstance(turn, RequestPriority):

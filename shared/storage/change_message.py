@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shared.clock import read_instant, write_instant
 from shared.storage.queues import MESSAGE_VERSION, MessageRefused
+from shared.tracing import read_trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,10 @@ class DirectoryChanged:
     def again(self) -> DirectoryChanged:
         """The same message for another try to read the directory."""
         return replace(self, sync=True, subscriptions=False, attempt=self.attempt + 1)
+
+    def wish(self) -> DirectoryChanged:
+        """What it says about subscriptions, and nothing else, once more."""
+        return replace(self, sync=False, subscriptions=True, attempt=self.attempt + 1)
 
     def encode(self) -> str:
         """Write the message as JSON."""
@@ -56,11 +61,11 @@ class DirectoryChanged:
             received_at = None
         if received_at is None:
             raise MessageRefused("the message does not say when it was received")
-        attempt, trace = value.get("attempt", 1), value.get("trace", "")
+        attempt = value.get("attempt", 1)
         return cls(
             received_at=received_at,
             sync=value.get("sync") is True,
             subscriptions=value.get("subscriptions") is True,
             attempt=attempt if type(attempt) is int and attempt > 0 else 1,
-            trace=trace if isinstance(trace, str) and len(trace) <= 128 else "",
+            trace=read_trace(value.get("trace")),
         )

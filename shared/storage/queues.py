@@ -10,11 +10,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.config.object_ids import OBJECT_ID
 from shared.config.queue_names import DIRECTORY_CHANGED
 from shared.storage.durable_writes import DurableWrite, Moment, Observer, unobserved
 from shared.storage.queue_names import queue_name
 from shared.storage.refusals import QUEUE_ROLE
 from shared.storage.tables import storage_failure
+from shared.tracing import read_trace
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
@@ -58,17 +60,17 @@ class Message:
         if value.get("v") != MESSAGE_VERSION:
             raise MessageRefused(f"the message is not of version {MESSAGE_VERSION}")
         app, kind, source_id = value.get("app"), value.get("kind"), value.get("id")
-        if not (isinstance(app, str) and app and isinstance(source_id, str) and 0 < len(source_id) <= 256):
-            raise MessageRefused("the message names no application or no id")
+        if not (isinstance(app, str) and app and isinstance(source_id, str) and OBJECT_ID.fullmatch(source_id)):
+            raise MessageRefused("the message names no application, or what is no object of the directory")
         if kind not in ("user", "group"):
             raise MessageRefused("the message is about neither a user nor a group")
-        attempt, trace = value.get("attempt", 1), value.get("trace", "")
+        attempt = value.get("attempt", 1)
         return cls(
             app=app,
             kind=kind,
             id=source_id,
             attempt=attempt if isinstance(attempt, int) and attempt > 0 else 1,
-            trace=trace if isinstance(trace, str) and len(trace) <= 128 else "",
+            trace=read_trace(value.get("trace")),
         )
 
 

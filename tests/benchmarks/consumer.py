@@ -148,7 +148,9 @@ async def raise_users(
     for partition, operations in partitions.items():
         await services.tables.commit_all(DurableWrite.MIRROR, DIRECTORY, partition, operations)
     rows = [
-        Operation.merge(account_key(ResourceKind.USER, user["id"]), raise_columns(at, staged=False, queued_at=None))
+        Operation.merge(
+            account_key(ResourceKind.USER, user["id"]), raise_columns(at, staged=False, queued_at=None, trace="")
+        )
         for user in users
     ]
     await services.tables.commit_all(DurableWrite.RAISE, ACCOUNTS, APPLICATION, rows)

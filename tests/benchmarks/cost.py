@@ -54,7 +54,7 @@ SPANS_CREATE, SPANS_CHANGE = 3, 2
 
 RUN_S, HOUSEKEEPING_S = 1, 2
 """The shortest time that is billed is a second; every message and ring is taken to be alone in its second."""
-HOST_BYTES, HOST_LINES = 900, 4
+HOST_BYTES, HOST_LINES = 900, 5
 """The host's request and three lines, of a function that ran."""
 LOOKS_A_MINUTE = 6
 """How often the platform looks into each queue while nothing runs; not documented."""

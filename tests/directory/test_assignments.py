@@ -28,7 +28,11 @@ NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 CONFIRM = timedelta(seconds=300)
 USER_ROLE = AppRole(id="role-a", value="User", displayName="User")
 ADMIN_ROLE = AppRole(id="role-b", value="Admin", displayName="Admin")
-ANN, BOB, TEAM = "user:ann-0001", "user:bob-0002", "group:team-0001"
+ANN, BOB, TEAM = (
+    "user:a0000000-0000-4000-8000-000000000001",
+    "user:b0000000-0000-4000-8000-000000000002",
+    "group:d0000000-0000-4000-8000-000000000001",
+)
 
 
 def grant(principal_id: Any, role_id: str = "role-a", *, kind: str = "User") -> dict[str, Any]:
@@ -73,8 +77,14 @@ def test_roles_are_read_from_the_service_principal_and_odd_ones_left_out() -> No
 
 
 def test_several_roles_of_one_principal_are_united_in_a_fixed_order() -> None:
-    one_way = collected(grant("ann-0001", "role-b"), grant("ann-0001", "role-a"), grant("ann-0001", "role-b"))
-    other_way = collected(grant("ann-0001", "role-a"), grant("ann-0001", "role-b"))
+    one_way = collected(
+        grant("a0000000-0000-4000-8000-000000000001", "role-b"),
+        grant("a0000000-0000-4000-8000-000000000001", "role-a"),
+        grant("a0000000-0000-4000-8000-000000000001", "role-b"),
+    )
+    other_way = collected(
+        grant("a0000000-0000-4000-8000-000000000001", "role-a"), grant("a0000000-0000-4000-8000-000000000001", "role-b")
+    )
 
     assert one_way == other_way == {ANN: (USER_ROLE, ADMIN_ROLE)}
 
@@ -88,14 +98,14 @@ def test_applications_as_principals_and_unusable_ids_do_not_count() -> None:
         {"principalType": "User"},
         "text",
         None,
-        grant("team-0001", kind="Group"),
+        grant("d0000000-0000-4000-8000-000000000001", kind="Group"),
     )
 
     assert listed == {TEAM: (USER_ROLE,)}
 
 
 def test_a_role_that_is_not_defined_any_more_keeps_its_id_and_has_no_value() -> None:
-    listed = collected(grant("ann-0001", "role-z"))
+    listed = collected(grant("a0000000-0000-4000-8000-000000000001", "role-z"))
 
     assert listed == {ANN: (AppRole(id="role-z", value=None, displayName=None),)}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.config.object_ids import OBJECT_ID
 from shared.directory.delta import (
-    OBJECT_ID,
     DeltaLinks,
     GroupChange,
     PageError,
@@ -20,8 +20,12 @@ from shared.directory.delta import (
     read_user_changes,
 )
 
-ANN, BOB, CARL = "ann-0001", "bob-0002", "carl-0003"
-TEAM, CREW = "team-0001", "crew-0002"
+ANN, BOB, CARL = (
+    "a0000000-0000-4000-8000-000000000001",
+    "b0000000-0000-4000-8000-000000000002",
+    "c0000000-0000-4000-8000-000000000003",
+)
+TEAM, CREW = "d0000000-0000-4000-8000-000000000001", "e0000000-0000-4000-8000-000000000002"
 NEXT = "https://graph.example/next"
 DELTA = "https://graph.example/delta"
 

@@ -1,13 +1,17 @@
 """What a POST of Microsoft Graph says, whoever it is from."""
 
+import hmac
 import json
+import logging
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.directory.notification_log import NotificationLog
 from shared.directory.notifications import LARGEST_BODY, Heard, hear_notifications, is_token
+from tests.world import HandClock
 
 SECRET = "the secret of this test"
 CHANGE = {"clientState": SECRET, "changeType": "updated", "resource": "Users/1", "subscriptionId": "s"}
@@ -92,6 +96,47 @@ def test_without_a_secret_nothing_is_authentic():
     body = json.dumps({"value": [{**CHANGE, "clientState": ""}]}).encode()
 
     assert counts(hear_notifications(body, client_state="")) == (0, 0, 1, 0)
+
+
+def test_of_more_entries_than_graph_sends_the_first_are_judged():
+    found = heard(*[{}] * 1500)
+
+    assert counts(found) == (0, 0, 1000, 0)
+
+
+def test_the_secret_is_compared_in_a_time_that_says_nothing(monkeypatch: pytest.MonkeyPatch):
+    compared = []
+    compare = hmac.compare_digest
+
+    def noted(given: bytes, expected: bytes) -> bool:
+        compared.append((given, expected))
+        return compare(given, expected)
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+
+    found = heard(CHANGE, {**CHANGE, "clientState": "a guess"}, lifecycle("missed"))
+
+    assert compared == [(given.encode(), SECRET.encode()) for given in (SECRET, "a guess", SECRET)]
+    assert counts(found) == (1, 1, 1, 0)
+
+
+def test_noise_is_told_once_a_minute_with_how_much_there_was(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "provisioner")
+    clock = HandClock()
+    log = NotificationLog(clock=clock)
+    noise, ring = heard({**CHANGE, "clientState": "forged"}, 7), heard(CHANGE, 7)
+
+    for each in (noise, noise, ring, noise):
+        log.tell(each)
+    clock.advance(60.0)
+    log.tell(noise)
+
+    told = [json.loads(each.partition(" ")[2]) for each in caplog.messages]
+    assert [(each["posts"], each["changes"], each["forged"], each["malformed"]) for each in told] == [
+        (1, 0, 1, 1),
+        (1, 1, 0, 1),
+        (3, 0, 3, 3),
+    ]
 
 
 @given(st.lists(ANYTHING), st.binary())

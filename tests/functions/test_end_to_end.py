@@ -111,8 +111,21 @@ async def test_a_host_killed_in_the_initial_cycle_leaves_everybody_exactly_once(
         pytest.param("no JSON {", "the message is not JSON", id="a body that is no JSON"),
         pytest.param("[1, 2]", "the message is not a JSON object", id="a list"),
         pytest.param('{"v":2,"app":"acme","kind":"user","id":"x"}', "not of version 1", id="another version"),
-        pytest.param('{"v":1,"app":"acme","kind":"device","id":"x"}', "neither a user nor a group", id="a device"),
-        pytest.param('{"v":1,"app":"nobody","kind":"user","id":"x"}', "unknown application", id="an unknown vendor"),
+        pytest.param(
+            '{"v":1,"app":"acme","kind":"device","id":"7c0a2a51-0b5c-4f5e-9d6a-3f1c2b7d8e90"}',
+            "neither a user nor a group",
+            id="a device",
+        ),
+        pytest.param(
+            '{"v":1,"app":"acme","kind":"user","id":"babs.jensen@contoso.example"}',
+            "no object of the directory",
+            id="somebody's name",
+        ),
+        pytest.param(
+            '{"v":1,"app":"nobody","kind":"user","id":"7c0a2a51-0b5c-4f5e-9d6a-3f1c2b7d8e90"}',
+            "unknown application",
+            id="an unknown vendor",
+        ),
     ],
 )
 async def test_a_message_nobody_understands_is_logged_and_gone(deployment: Deployment, body: str, reason: str) -> None:

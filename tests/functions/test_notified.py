@@ -75,6 +75,21 @@ def test_a_validation_token_comes_back_as_plain_text(door: Door, token: str):
     assert door.messages() == []
 
 
+def test_a_token_whose_blanks_are_plus_signs_comes_back_with_blanks(door: Door):
+    assert (
+        door.post(query="?validationToken=Validation%3a+Testing+client+a%2bb")[2] == b"Validation: Testing client a+b"
+    )
+
+
+def test_no_browser_takes_a_token_for_anything_but_text(door: Door):
+    with urlopen(Request(f"{door.url}/api/notified?validationToken=x", data=b"", method="POST"), timeout=30) as answer:
+        headers = dict(answer.headers.items())
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "default-src 'none'"
+    assert headers["Cache-Control"] == "no-store"
+
+
 def test_a_token_without_end_is_refused(door: Door):
     assert door.post(query=f"?validationToken={'x' * 5000}")[0] == 400
 

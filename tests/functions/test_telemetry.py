@@ -4,10 +4,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from shared.metrics import Metric
-from tests.functions.deployment import Deployment, eventually, open_deployment
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind, account_key
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.queues import Message
+from shared.storage.tables import Operation
+from tests.functions.deployment import KEY, Deployment, eventually, open_deployment
+from tests.scim.server import Received, Reply, listed, refused, serving
 from tests.simulation.ingestion import IngestionEndpoint, taking_telemetry
 from tests.simulation.receiver import SECRET, receiving
 
@@ -148,3 +154,83 @@ async def test_a_connection_string_that_is_none_stops_nobody(deployment: Deploym
 
     assert settled
     assert "APPLICATIONINSIGHTS_CONNECTION_STRING is no connection string" in deployment.log()
+
+
+async def test_nothing_of_anybody_is_in_log_or_telemetry_whatever_fails(
+    deployment: Deployment, endpoint: IngestionEndpoint
+) -> None:
+    joiner = somebody(deployment)
+    async with serving(quoting) as quoter:
+        principals = {name: deployment.tenant.create_service_principal(name) for name in ("quoter", "refuser")}
+        deployment.configure(
+            more="".join(
+                f"  {name}:\n    profile: scim\n    service_principal_id: {principal}\n"
+                f"    base_url: {quoter.origin}/scim/v2\n    auth: {auths}\n"
+                for (name, principal), auths in zip(
+                    principals.items(),
+                    (
+                        "{type: bearer, token: QUOTER_TOKEN}",
+                        "{type: oauth2_client_credentials, client_id: REFUSER_ID, client_secret: REFUSER_SECRET, "
+                        f"token_url: '{quoter.origin}/token'}}",
+                    ),
+                    strict=True,
+                )
+            )
+        )
+        secrets = {"QUOTER_TOKEN": "qu0ters-t0ken", "REFUSER_ID": "refusers-1d", "REFUSER_SECRET": "refusers-s3cret"}
+        deployment.assign(joiner["id"])
+        for principal in principals.values():
+            deployment.tenant.assign(principal, joiner["id"], deployment.role(principal))
+        host = deployment.start(APPLICATIONINSIGHTS_CONNECTION_STRING=endpoint.connection_string, **secrets, **QUICKLY)
+
+        failed = await eventually(
+            lambda: (
+                any(each["application"] == "quoter" for each in events_of(deployment, "account.escrowed"))
+                and any(each["application"] == "refuser" for each in events_of(deployment, "account.waiting"))
+                and events_of(deployment, "account.provisioned")
+            )
+        )
+        assert failed, deployment.log()
+        await spoil(deployment, joiner)
+        deployment.send("provision-acme", Message(app="acme", kind="user", id=joiner["id"]).encode())
+        crashed = await eventually(lambda: "Crash: ValueError at " in deployment.log())
+        async with httpx.AsyncClient(base_url=host.url, headers={"x-functions-key": KEY}, timeout=30) as client:
+            failure = await client.get(f"/api/applications/acme/accounts/{joiner['id']}")
+        answered = await eventually(lambda: "observe: Executed (Failed" in deployment.log())
+        arrived = await eventually(
+            lambda: (
+                {each.dimensions.get("application") for each in endpoint.spans("account.provision")}
+                >= {"acme", "quoter", "refuser"}
+            )
+        )
+
+    assert crashed, deployment.log()
+    assert answered, deployment.log()
+    assert arrived
+    assert [each for each in quoter.requests if joiner["userPrincipalName"].encode() in each.body]
+    names = ("userPrincipalName", "displayName", "mail", "surname", "givenName")
+    values = [str(joiner[name]) for name in names if len(str(joiner.get(name) or "")) > 3]
+    tokens = [*secrets.values(), *(vendor.token for vendor in deployment.vendors.values()), "simulated"]
+    forbidden = [*values, *(value.partition("@")[0] for value in values), *tokens, "userName eq", "userName%20eq"]
+    for text in (deployment.log(), endpoint.text, failure.text):
+        assert [value for value in forbidden if value.casefold() in text.casefold()] == []
+
+
+def quoting(received: Received) -> Reply:
+    """A vendor, and a token endpoint, that quote whatever they are sent."""
+    if received.method == "GET":
+        return listed()
+    quoted = f"{received.body.decode()} {received.headers} {received.target}"
+    if received.path == "/token":
+        answer = json.dumps({"error": "invalid_client", "error_description": quoted}).encode()
+        return Reply(status=401, headers={"Content-Type": "application/json"}, body=answer)
+    return refused(400, detail=f"not acceptable: {quoted}", scimType="invalidValue")
+
+
+async def spoil(deployment: Deployment, joiner: dict[str, str]) -> None:
+    """Leaves a name where a row has a number: whoever reads it fails with an exception that quotes it."""
+    services = deployment.services()
+    key = account_key(ResourceKind.USER, joiner["id"])
+    spoiled = Operation.merge(key, {"attempts": joiner["userPrincipalName"], "pending": True, "queued_at": ""})
+    await services.tables.commit(DurableWrite.RAISE, ACCOUNTS, "acme", [spoiled])
+    await services.close()

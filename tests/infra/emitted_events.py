@@ -46,16 +46,34 @@ def recorded_metrics() -> dict[str, frozenset[str]]:
 
 @cache
 def recorded_spans() -> dict[str, frozenset[str]]:
-    """The attributes of every span, by its name: given at its beginning, or set on a `span` in the same file."""
+    """The attributes of every span, by its name: given at its beginning, or set on a `span` in the same file.
+
+    What `exchange_in_span` is called with has those that it sets, too.
+    """
     found: dict[str, set[str]] = {}
+    exchanged = _span_calls(_parsed(ROOT / "shared/scim/observed_exchange.py"))
     for path in _sources():
         module = _parsed(path)
-        later = [call for call in _calls(module, "set") if _is_of_span(call)]
-        for call in _calls(module, "span"):
+        begun = [(call, _span_calls(module)) for call in _calls(module, "span")]
+        begun += [(call, exchanged) for call in _calls(module, "exchange_in_span")]
+        for call, others in begun:
             if call.args and (name := _member(call.args[0], SpanName)) is not None:
-                given = {keyword.arg or "" for each in (call, *later) for keyword in each.keywords}
-                found.setdefault(name, {"failure"}).update(given - {"parent", "target"})
+                given = {keyword.arg or "" for each in (call, *others) for keyword in each.keywords}
+                found.setdefault(name, {"failure"}).update(given - _NO_ATTRIBUTES)
     return {name: frozenset(attributes) for name, attributes in found.items()}
+
+
+_NO_ATTRIBUTES = {"", "parent", "target", "timeout_s", "departs", "monotonic"}
+
+
+def _span_calls(module: ast.Module) -> list[ast.Call]:
+    """What sets attributes of a `span` in a file; where a file begins spans by a name it is given, that, too."""
+    later = [call for call in _calls(module, "set") if _is_of_span(call)]
+    return later + [
+        call
+        for call in _calls(module, "span")
+        if call.args and isinstance(call.args[0], ast.Name) and call.args[0].id == "name"
+    ]
 
 
 def _is_of_span(call: ast.Call) -> bool:

@@ -61,7 +61,7 @@ async def mixed(world: World) -> tuple[str, str]:
     for user_id in leavers:
         world.tenant.disable(user_id)
     await calm(world)
-    raised = raise_columns(make_number(9, 9), staged=False, queued_at=None)
+    raised = raise_columns(make_number(9, 9), staged=False, queued_at=None, trace="")
     referred = Operation.merge(account_key(ResourceKind.USER, "only referred to"), {"referred": True})
     await world.services.tables.commit(DurableWrite.RAISE, ACCOUNTS, APP, [referred])
     new = Operation.merge(account_key(ResourceKind.USER, "not tried yet"), raised)
@@ -162,7 +162,7 @@ async def test_a_cursor_that_somebody_made_is_refused(azurite: str, name_prefix:
 async def test_a_page_of_accounts_costs_few_requests(azurite: str, name_prefix: str) -> None:
     async with pulling(azurite, name_prefix) as world:
         tables = world.services.tables
-        numbers = raise_columns(make_number(1, 1), staged=False, queued_at=None)
+        numbers = raise_columns(make_number(1, 1), staged=False, queued_at=None, trace="")
         rows = [Operation.merge(f"user:{at:05d}", {**numbers, "state": "in_sync"}) for at in range(1500)]
         await tables.commit_all(DurableWrite.RAISE, ACCOUNTS, APP, rows)
         before = tables.calls.total()

@@ -25,7 +25,9 @@ async def test_a_raise_to_compare_all_outlives_the_save_of_what_was_compared_bef
     tables = MemoryTables(Store())
     rows = AccountRows(tables)
     key = account_key(ResourceKind.GROUP, "team")
-    raised = [raise_columns(make_number(1, n), staged=False, queued_at=START) | {"fill": FROM_START} for n in (1, 2)]
+    raised = [
+        raise_columns(make_number(1, n), staged=False, queued_at=START, trace="") | {"fill": FROM_START} for n in (1, 2)
+    ]
     await tables.commit(DurableWrite.RAISE, ACCOUNTS, APP, [Operation.merge(key, raised[0])])
     group = await rows.read(APP, ResourceKind.GROUP, "team")
     request = LeaseRequest(token="ours", until=START, intent=Intent(kind=IntentKind.PATCH), at=START)

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from shared.provisioning.notified_sync import Heeded
+from shared.provisioning.subscription_keeping import SubscriptionKeeper
 from shared.storage.change_message import DirectoryChanged
 from shared.storage.durable_writes import DurableWrite, Moment
 from shared.storage.queues import MessageRefused
@@ -188,6 +189,26 @@ async def test_a_message_about_subscriptions_only_reads_nothing(world: World):
 
     assert heeded == [Heeded.NOTHING]
     assert world.graph.requests.total == before
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_what_is_said_of_subscriptions_comes_again_until_it_is_saved(world: World, sync: bool):
+    said = DirectoryChanged(received_at=START, sync=sync, subscriptions=True)
+    saved = iter([False, False, True])
+
+    async def keep(_keeper: SubscriptionKeeper, *, urgent: bool) -> bool:
+        return not urgent or next(saved)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SubscriptionKeeper, "keep", keep)
+        before = runs(world)
+        first = await heed_all(world, said)
+        later = await drain(world)
+
+    assert first == [Heeded.RUN if sync else Heeded.PUT_BACK]
+    assert later == [Heeded.PUT_BACK, Heeded.NOTHING]
+    assert runs(world) - before == int(sync)
+    assert next(saved, None) is None
 
 
 def test_a_message_comes_back_as_it_was_sent():

@@ -34,12 +34,12 @@ def key_of(user_id: str) -> str:
 
 
 async def raise_row(tables: Tables, user_id: str, number: str) -> None:
-    columns = raise_columns(number, staged=False, queued_at=None)  # type: ignore[arg-type]
+    columns = raise_columns(number, staged=False, queued_at=None, trace="")  # type: ignore[arg-type]
     await tables.commit(DurableWrite.RAISE, ACCOUNTS, APP, [Operation.merge(key_of(user_id), columns)])
 
 
 async def take_up(lists: RaiseLists, most: int) -> list[str]:
-    return [user_id async for taken in lists.take_up(APP, most, now=NOW) for user_id in taken]
+    return [user_id async for taken in lists.take_up(APP, most, now=NOW) for user_id in taken.ids]
 
 
 async def wanted(tables: Tables) -> dict[str, str]:
@@ -50,7 +50,7 @@ async def wanted(tables: Tables) -> dict[str, str]:
 async def test_accounts_are_taken_up_in_the_order_they_were_listed_and_no_more_than_asked_for(tables: Tables) -> None:
     lists = RaiseLists(tables)
     people = [f"user-{n:04d}" for n in range(230)]
-    await lists.write(APP, LISTED, people)
+    await lists.write(APP, LISTED, people, trace="a-run")
 
     first = await take_up(lists, 150)
     counted = await lists.count(APP)
@@ -64,7 +64,7 @@ async def test_accounts_are_taken_up_in_the_order_they_were_listed_and_no_more_t
 async def test_a_row_raised_since_keeps_its_number_and_an_older_one_is_raised(tables: Tables) -> None:
     lists = RaiseLists(tables)
     await raise_row(tables, "older", OLD)
-    await lists.write(APP, LISTED, ["older", "newer", "absent"])
+    await lists.write(APP, LISTED, ["older", "newer", "absent"], trace="a-run")
     await raise_row(tables, "newer", NEW)
 
     taken = await take_up(lists, 10)
@@ -77,7 +77,7 @@ async def test_a_list_longer_than_a_property_is_spread_over_rows(tables: Tables)
     lists = RaiseLists(tables)
     people = [f"{'long' * 60}-{n}" for n in range(300)]
 
-    await lists.write(APP, LISTED, people)
+    await lists.write(APP, LISTED, people, trace="a-run")
 
     assert await lists.count(APP) == 300
     assert sorted(await take_up(lists, 1000)) == sorted(people)
@@ -86,11 +86,11 @@ async def test_a_list_longer_than_a_property_is_spread_over_rows(tables: Tables)
 async def test_two_at_one_list_raise_everybody_once(tables: Tables) -> None:
     lists = RaiseLists(tables)
     people = [f"user-{n:03d}" for n in range(250)]
-    await lists.write(APP, LISTED, people)
+    await lists.write(APP, LISTED, people, trace="a-run")
     taken: list[str] = []
 
     async for mine in lists.take_up(APP, 250, now=NOW):
-        taken += mine
+        taken += mine.ids
         taken += await take_up(lists, 40)
 
     # Whoever finds the list changed stops; what is left comes with the next top-up.
@@ -114,7 +114,7 @@ async def test_in_the_end_every_row_has_the_highest_number_it_was_raised_or_list
         await raise_row(tables, str(user), make_number(1, number))
     for at, page in enumerate(pages):
         number = make_number(1, at + 2)
-        await lists.write(APP, number, [str(user) for user in sorted(page)])
+        await lists.write(APP, number, [str(user) for user in sorted(page)], trace="a-run")
         expected |= {str(user): max(number, expected.get(str(user), number)) for user in page}
 
     for most in [*steps, 100]:
@@ -127,7 +127,7 @@ async def test_in_the_end_every_row_has_the_highest_number_it_was_raised_or_list
 async def test_nothing_is_left_of_an_empty_list(tables: Tables, count: int) -> None:
     lists = RaiseLists(tables)
 
-    await lists.write(APP, LISTED, [f"user-{n}" for n in range(count)])
+    await lists.write(APP, LISTED, [f"user-{n}" for n in range(count)], trace="a-run")
 
     assert len(await take_up(lists, 10)) == count
     assert await tables.read_range(ACCOUNTS, APP, first="raise:", before="raise;") == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared.config.settings import Settings
+from shared.provisioning.subscription_keeping import CLAIM
 from shared.storage.durable_writes import DurableWrite, Moment, unobserved
 from shared.storage.tables import StorageUnavailable
 from tests.provisioning.pulls import Killed, kill_at, pulling
@@ -30,8 +31,14 @@ class Scene:
     endpoint: Endpoint
     settings: dict[str, str]
 
-    async def keep(self, *, urgent: bool = False) -> None:
-        await self.world.services.subscriptions.keep(urgent=urgent)
+    async def keep(self, *, urgent: bool = False) -> bool:
+        return await self.world.services.subscriptions.keep(urgent=urgent)
+
+    async def keep_for(self, seconds: float) -> None:
+        """Keeps house as often as the timer would."""
+        for _ in range(round(seconds / 300.0)):
+            self.world.clock.advance(300.0)
+            await self.keep()
 
     def shown(self) -> list[dict[str, Any]]:
         return self.world.graph.subscriptions.shown()
@@ -144,6 +151,129 @@ async def test_graph_asks_for_a_new_authorization_and_both_are_renewed_once(scen
     assert scene.requests().count("PATCH subscriptions") == 2
 
 
+@pytest.mark.parametrize("failing", ["GET", "PATCH"])
+async def test_what_graph_asked_for_once_is_done_although_it_failed_at_first(scene: Scene, failing: str):
+    await scene.keep()
+    scene.world.clock.advance(DAY_S)
+    await scene.keep()
+    scene.requests()
+    path = "subscriptions" if failing == "GET" else "subscriptions/*"
+    scene.world.graph.faults.add("server_error", path=path, status=500)
+
+    await scene.keep(urgent=True)
+    scene.world.restart()
+    await scene.keep_for(3600.0)
+
+    # The one that failed is asked for twice.
+    assert scene.requests().count("PATCH subscriptions") == (2 if failing == "GET" else 3)
+    await scene.keep_for(3600.0)
+    assert scene.requests().count("PATCH subscriptions") == 0
+
+
+async def test_what_graph_asks_for_while_somebody_else_is_at_it_is_not_saved(scene: Scene):
+    await scene.keep()
+    scene.world.clock.advance(DAY_S)
+    scene.world.restart(kill_at(DurableWrite.SUBSCRIPTION_CLAIM))
+    with suppress(Killed):
+        await scene.keep()
+    scene.world.restart()
+    scene.requests()
+
+    assert await scene.keep(urgent=True) is False
+    assert await scene.keep() is True
+    assert scene.requests() == []
+    scene.world.clock.advance(301.0)
+    assert await scene.keep(urgent=True) is True
+    assert scene.requests().count("PATCH subscriptions") == 2
+
+
+async def test_what_graph_asked_for_outlives_the_process_that_wrote_it_down(scene: Scene):
+    await scene.keep()
+    scene.world.clock.advance(DAY_S)
+    scene.world.restart(kill_at(DurableWrite.SUBSCRIPTION_CLAIM))
+    with suppress(Killed):
+        await scene.keep(urgent=True)
+    scene.world.restart()
+    scene.requests()
+
+    await scene.keep_for(3600.0)
+
+    assert scene.requests().count("PATCH subscriptions") == 2
+
+
+async def test_what_storage_did_not_take_is_not_saved(scene: Scene):
+    await scene.keep()
+    scene.world.clock.advance(DAY_S)
+    scene.world.restart(kill_at(DurableWrite.SUBSCRIPTION_CLAIM, Moment.BEFORE, failure=StorageUnavailable))
+
+    assert await scene.keep(urgent=True) is False
+    assert await scene.keep(urgent=True) is True
+
+
+async def test_what_graph_asks_for_while_the_secret_cannot_be_read_is_done_when_it_can(scene: Scene):
+    await scene.keep()
+    scene.world.clock.advance(3600.0)
+    reconfigure(scene, NOTIFICATION_CLIENT_STATE="@Microsoft.KeyVault(SecretUri=https://v/secrets/x)")
+    scene.requests()
+
+    assert await scene.keep(urgent=True) is True
+    asked = scene.requests()
+    reconfigure(scene)
+    await scene.keep()
+
+    assert asked == []
+    assert scene.requests().count("PATCH subscriptions") == 2
+
+
+@pytest.mark.parametrize("kind", ["throttle", "server_error"])
+async def test_however_often_graph_asks_it_is_left_alone_as_long_as_it_wants(scene: Scene, kind: str):
+    await scene.keep()
+    scene.world.clock.advance(3600.0)
+    scene.world.graph.faults.add(kind, path="subscriptions", retry_after="3600" if kind == "throttle" else None)
+    scene.requests()
+
+    for _ in range(10):
+        await scene.keep(urgent=True)
+    asked = scene.requests()
+    await scene.keep_for(3300.0 if kind == "throttle" else 0.0)
+    meanwhile = scene.requests()
+    await scene.keep_for(600.0)
+
+    assert (asked, meanwhile) == (["GET subscriptions"], [])
+    assert scene.requests() == ["GET subscriptions", "PATCH subscriptions", "PATCH subscriptions"]
+
+
+async def test_a_pause_for_one_resource_is_one_for_the_other(scene: Scene):
+    scene.world.graph.faults.add("throttle", path="subscriptions", retry_after="3600", after=1)
+
+    await scene.keep()
+    asked = scene.requests()
+    await scene.keep_for(3000.0)
+    meanwhile = scene.requests()
+    await scene.keep_for(900.0)
+
+    assert (asked, meanwhile) == (["GET subscriptions", "POST subscriptions"], [])
+    assert scene.resources() == ["/groups", "/users"]
+
+
+async def test_a_pass_ends_before_its_claim_and_what_it_did_not_do_waits(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+):
+    keeper = scene.world.services.subscriptions
+    assert keeper.pass_s <= CLAIM.total_seconds() - 60.0
+    keeper.pass_s = 0.0
+
+    await scene.keep(urgent=True)
+    keeper.pass_s = 240.0
+    await scene.keep()
+    meanwhile = scene.resources()
+    await scene.keep_for(600.0)
+
+    assert "took too long" in told("subscription.failed", caplog)
+    assert meanwhile == []
+    assert scene.resources() == ["/groups", "/users"]
+
+
 async def test_two_processes_make_no_duplicate(scene: Scene):
     one = scene.world.services
     other = scene.world.new_services(unobserved)
@@ -221,6 +351,24 @@ async def test_without_the_permission_for_groups_users_are_announced_and_somebod
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("Authorization_RequestDenied", {"Group.Read.All": True, "quota": False}),
+        ("ExtensionError", {"Group.Read.All": True, "quota": True}),
+    ],
+)
+async def test_a_quota_that_is_used_up_is_not_told_as_a_permission(
+    scene: Scene, caplog: pytest.LogCaptureFixture, code: str, says: dict[str, bool]
+):
+    refuse_groups(scene, code)
+
+    await scene.keep()
+
+    line = told("subscription.failed", caplog)
+    assert {word: word in line for word in says} == says
+
+
 async def test_a_graph_that_fails_is_left_alone_for_a_while(scene: Scene):
     scene.world.graph.faults.add("server_error", path="subscriptions", times=None)
     await scene.keep()
@@ -286,13 +434,13 @@ def reconfigure(scene: Scene, **changes: str) -> None:
     scene.world.services = services
 
 
-def refuse_groups(scene: Scene) -> None:
+def refuse_groups(scene: Scene, code: str = "Authorization_RequestDenied") -> None:
     """Lets Graph refuse whoever subscribes to groups."""
     create = scene.world.graph.subscriptions._create
 
     def refusing(payload: dict[str, Any]) -> Any:
         if payload["resource"] == "/groups":
-            raise ODataError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+            raise ODataError(403, code, "Insufficient privileges to complete the operation.")
         return create(payload)
 
     scene.world.graph.subscriptions._create = refusing  # type: ignore[method-assign]

@@ -95,7 +95,9 @@ SOON = NOW + RENEW_BEFORE - timedelta(seconds=1)
     ],
 )
 def test_a_subscription(known: Remembered, listed: list[Subscription], urgent: bool, plan: Plan):
-    assert plan_subscription("users", known, WANTED, listed, NOW, urgent=urgent) == plan
+    wished = replace(known, reauthorize=urgent)
+
+    assert plan_subscription("users", wished, WANTED, listed, NOW) == plan
 
 
 @given(
@@ -113,7 +115,7 @@ def test_a_subscription(known: Remembered, listed: list[Subscription], urgent: b
     st.booleans(),
 )
 def test_somebody_elses_subscription_is_never_touched(listed: list[Subscription], known: Remembered, urgent: bool):
-    plan = plan_subscription("users", known, WANTED, listed, NOW, urgent=urgent)
+    plan = plan_subscription("users", replace(known, reauthorize=urgent), WANTED, listed, NOW)
 
     theirs = {each.id for each in listed if each.id != known.id and (each.url != URL or each.resource != "users")}
     assert theirs.isdisjoint(plan.surplus)
@@ -137,6 +139,14 @@ LATER = NOW + timedelta(minutes=5)
         ),
         pytest.param(Remembered(next_attempt_at=NOW, tried=WANTED.mark), WANTED, NOW, True, id="failed a while ago"),
         pytest.param(Remembered(next_attempt_at=LATER, tried="other"), WANTED, NOW, True, id="mended since it failed"),
+        pytest.param(replace(KNOWN, reauthorize=True), WANTED, NOW, True, id="to be authorized anew"),
+        pytest.param(
+            replace(KNOWN, reauthorize=True, next_attempt_at=LATER, tried=WANTED.mark),
+            WANTED,
+            NOW,
+            False,
+            id="to be authorized anew, and failed a moment ago",
+        ),
         pytest.param(KNOWN, None, NOW, True, id="switched off"),
         pytest.param(Remembered(), None, NOW, False, id="switched off and gone"),
     ],

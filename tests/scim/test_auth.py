@@ -17,7 +17,9 @@ from shared.scim.client import ResourceType
 from shared.scim.connections import new_credentials
 from shared.scim.oauth import ClientCredentials
 from shared.scim.transport import HttpRequest
+from shared.tracing import SpanName
 from tests.scim.server import Received, Reply, client_of, listed, scim, serving
+from tests.spans import recording
 
 USER = ResourceType.USER
 REMOVE = [{"op": "remove", "path": "title"}]
@@ -129,7 +131,9 @@ async def test_an_absent_first_secret_leaves_the_second() -> None:
 async def test_the_header_of_each_kind_of_credentials(auth: dict[str, Any], header: str, expected: str) -> None:
     settings = {"A": "alpha", "B": "b eta"}
     async with serving(lambda _request: listed()) as server, httpx.AsyncClient() as http:
-        credentials = new_credentials(SimpleNamespace(**auth), secret=settings.__getitem__, http=http)
+        credentials = new_credentials(
+            SimpleNamespace(**auth), application="acme", secret=settings.__getitem__, http=http
+        )
         async with client_of(server.origin, credentials=credentials) as client:
             answer = await client.test_connection()
 
@@ -177,6 +181,7 @@ def client_credentials(
 ) -> ClientCredentials:
     settings = {"ID": "me", "SECRET": "first", "SECOND": "second"}
     return ClientCredentials(
+        application="acme",
         client_id="ID",
         client_secrets=["SECRET", "SECOND"],
         token_url=origin + path,
@@ -329,6 +334,25 @@ async def test_a_token_request_passes_the_gate() -> None:
             await client.delete(USER, "1")
 
     assert passed == ["token"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_token_request_is_a_span_that_holds_neither_address_nor_secret(fails: bool) -> None:
+    vendor = Vendor()
+    vendor.failure = scim({"error": "invalid_client", "error_description": "me:first"}, 401) if fails else None
+    with recording() as recorded:
+        async with serving(vendor) as server, httpx.AsyncClient() as http:
+            credentials = client_credentials(server.origin, http)
+            await credentials.authorize(timeout_s=5)
+            origin = server.origin
+
+    spans = recorded.named(SpanName.OAUTH_REQUEST)
+    assert len(spans) == (2 if fails else 1)
+    found = dict(spans[0].attributes or {})
+    expected = {"application": "acme", "peer.service": "acme", "method": "POST", "status": 401 if fails else 200}
+    assert found == (expected | {"failure": "status 401"} if fails else expected)
+    assert spans[0].status.is_ok is not fails
+    assert not [text for text in (origin, "token1", "first", "me:") if text in spans[0].to_json()]
 
 
 async def test_a_token_endpoint_without_tls_is_refused() -> None:

@@ -62,7 +62,7 @@ async def test_a_client_asks_the_gate_of_its_application() -> None:
 async def test_credentials_of_an_unknown_type_are_a_mistake_of_the_caller() -> None:
     async with httpx.AsyncClient() as http:
         with pytest.raises(ValueError, match="kerberos"):
-            new_credentials(SimpleNamespace(type="kerberos"), secret={}.__getitem__, http=http)
+            new_credentials(SimpleNamespace(type="kerberos"), application="acme", secret={}.__getitem__, http=http)
 
 
 async def test_groups_of_an_application_without_groups_are_a_mistake_of_the_caller() -> None:

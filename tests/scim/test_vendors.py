@@ -106,6 +106,7 @@ async def connected_to(kind: type[VendorSimulator], profile_name: str, options: 
         if isinstance(vendor, PureCloudSimulator):
             settings |= {"ID": vendor.client_id, "SECRET": vendor.client_secret}
             credentials = ClientCredentials(
+                application="app",
                 client_id="ID",
                 client_secrets=["SECRET"],
                 token_url=vendor.login.url + "/oauth/token",

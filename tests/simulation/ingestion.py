@@ -67,6 +67,11 @@ class IngestionEndpoint:
         self.headers: list[Mapping[str, str]] = []
         self.status = 200
         """What it answers; anything but 200 takes nothing."""
+        self.answers = threading.Event()
+        """Not set: requests are read, and nothing comes back until it is."""
+        self.answers.set()
+        self.asked = threading.Event()
+        """Set when a request arrived."""
         self.port = 0
 
     @property
@@ -124,6 +129,8 @@ def taking_telemetry() -> Iterator[IngestionEndpoint]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            endpoint.asked.set()
+            endpoint.answers.wait()
             status, answer = endpoint.take(body, dict(self.headers.items()))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -142,6 +149,7 @@ def taking_telemetry() -> Iterator[IngestionEndpoint]:
     try:
         yield endpoint
     finally:
+        endpoint.answers.set()
         server.shutdown()
         thread.join()
         server.server_close()

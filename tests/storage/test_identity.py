@@ -20,7 +20,7 @@ from tests.simulation.managed_identity import CLIENT_ID, STORAGE, Trouble
 
 pytestmark = pytest.mark.anyio
 WRITE = DurableWrite.APPLICATION_STATE
-MESSAGE = Message(app="acme", kind="user", id="7")
+MESSAGE = Message(app="acme", kind="user", id="7c0a2a51-0b5c-4f5e-9d6a-3f1c2b7d8e90")
 
 
 @pytest.fixture(scope="module")
