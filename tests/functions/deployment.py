@@ -21,6 +21,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient
 
 from shared.composition import Services, load_services
+from shared.storage.tables import StorageUnavailable
 from tests.simulation.azurite import Azurite
 from tests.simulation.graph import GraphSimulator
 from tests.simulation.host.process import HostProcess
@@ -214,12 +215,13 @@ def free_port() -> int:
 async def eventually(
     claim: Callable[[], object] | Callable[[], Awaitable[object]], *, within_s: float = 30.0, every_s: float = 0.1
 ) -> bool:
-    """Answers whether a claim about other processes becomes true in time."""
+    """Answers whether a claim about other processes becomes true in time; about tables that they make, too."""
     with anyio.move_on_after(within_s):
         while True:
-            answer = claim()
-            if await answer if isinstance(answer, Awaitable) else answer:
-                return True
+            with suppress(StorageUnavailable):
+                answer = claim()
+                if await answer if isinstance(answer, Awaitable) else answer:
+                    return True
             await anyio.sleep(every_s)
     return False
 
