@@ -269,8 +269,10 @@ async def corrupt_mirror(deployment: Deployment, user_id: str) -> None:
 async def is_at_rest(deployment: Deployment, user_id: str) -> bool:
     """Answers whether the account row at acme is saved, and no message about it is left."""
     services = deployment.services()
-    row = await services.rows.read("acme", ResourceKind.USER, user_id)
-    await services.close()
+    try:
+        row = await services.rows.read("acme", ResourceKind.USER, user_id)
+    finally:
+        await services.close()
     return row.state is AccountState.IN_SYNC and not row.pending and deployment.waiting("provision-acme") == 0
 
 

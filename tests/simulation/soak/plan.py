@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from random import Random
 from typing import TypeVar
 
@@ -123,7 +124,9 @@ def _plan_changes(dice: Random, seconds: float) -> Iterator[PlannedChange]:
 
 
 def _plan_strikes(dice: Random, seconds: float, vendors: Sequence[str]) -> Iterator[PlannedStrike]:
-    strikes, names = _endlessly(dice, _STRIKES), _endlessly(dice, vendors)
+    # One of each first: a short soak strikes at everything, too.
+    strikes = chain(dice.sample(tuple(Strike), len(Strike)), _endlessly(dice, _STRIKES))
+    names = _endlessly(dice, vendors)
     for at_s in _instants(dice, seconds, mean_s=min(seconds, LONGEST_CYCLE_S) / (STRIKES_PER_CYCLE + 1)):
         strike = next(strikes)
         yield PlannedStrike(
