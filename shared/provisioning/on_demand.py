@@ -229,8 +229,8 @@ class OnDemand:
     # 7
 
     async def _leave_to_queue(self, run: _Run, outcome: Outcome, account: Account, hidden_s: float) -> None:
-        """One message; who failed for now has sent theirs already."""
-        if outcome.kind is not OutcomeKind.LATER:
+        """One message; who failed for now has sent theirs already, but not a group that goes on without a member."""
+        if outcome.kind is not OutcomeKind.LATER or outcome.reason == "members_refused":
             await self.queues.send(
                 DurableWrite.PUT_BACK, run.message, first=bool(account.permit), hidden_s=max(0.0, hidden_s)
             )
@@ -300,5 +300,5 @@ def goes_on_at(outcome: Outcome, account: Account, now: datetime) -> datetime | 
         return account.next_attempt_at or now + timedelta(seconds=outcome.hidden_s)
     if outcome.kind is OutcomeKind.DONE and account.pending:
         waits = account.tried == account.wanted and account.next_attempt_at is not None
-        return account.next_attempt_at if waits else now
+        return account.next_attempt_at if waits else now + timedelta(seconds=outcome.hidden_s)
     return None
