@@ -25,7 +25,7 @@ from shared.config.profile import MatchingAttribute
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
 from shared.provisioning.accounts import FROM_START, IntentKind, ResourceKind
-from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.deciding import Decider
 from shared.provisioning.exporting import Exporter
@@ -93,8 +93,9 @@ class Reconciler:
     async def provision(self, message: Message, *, first: bool, probing: bool = False, asked: bool = False) -> Outcome:
         """Work on one account. Safe with late, doubled, reordered and foreign messages.
 
-        `probing` works although the application is quarantined. `asked`: a person waits for the answer; what is put
-        back, or goes on at once, is left to the caller. Raises only StorageUnavailable and bugs.
+        `probing` works although the application is quarantined, but not against a person's pause. `asked`: a person
+        waits for the answer; what is put back, or goes on at once, is left to the caller. Raises only
+        StorageUnavailable and bugs.
         """
         application = self.applications.get(message.app)
         if application is None or not application.enabled:
@@ -122,7 +123,7 @@ class Reconciler:
     async def _admit(self, application: Application, *, probing: bool) -> Outcome | None:
         """Step 17: paused or quarantined ends the message; another configuration in force puts it back."""
         state = await self.states.read(application.name)
-        if state.is_stopped and not probing:
+        if state.status is ApplicationStatus.PAUSED or (state.is_stopped and not probing):
             return Outcome(kind=OutcomeKind.ENDED, reason=state.status)
         if state.config and state.config != application.config_hash:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="other_configuration", hidden_s=CONFIG_WAIT_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.provisioning.accounts import ACCOUNTS, Intent, IntentKind, ResourceKind, write_columns
+from shared.provisioning.applications_state import ApplicationStatus
 from shared.provisioning.on_demand import OnDemandOutcome, OnDemandReport
 from shared.provisioning.provisioning_log import LogStatus, StepType
 from shared.storage.durable_writes import DurableWrite
@@ -112,6 +113,30 @@ async def test_a_member_whose_account_is_being_written_is_waited_for_in_few_look
         assert [queued.message.id for queued in stage.world.queues.waiting] == [group_id]
         await stage.settle()
         assert await stage.findings() == []
+
+
+async def test_a_persons_pause_stops_a_probe_between_two_requests(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="groups: {enabled: true, members_per_patch: 2}")) as stage:
+        members = [await stage.provisioned() for _ in range(8)]
+        group_id = stage.form(*members)
+        await stage.sync()
+        stage.world.queues.waiting.clear()
+        services = stage.world.services
+        await services.states.impose_quarantine(APP, "TooManyFailures", "too many accounts failed")
+        exporter = services.reconciler.exporter
+        send = exporter.send
+
+        async def send_and_pause(attempt):
+            await services.states.pause(APP, "stop now")
+            return await send(attempt)
+
+        exporter.send = send_and_pause
+
+        report = await ask(stage.world, group_id)
+
+        assert report.outcome is OnDemandOutcome.PAUSED
+        assert requests_about_groups(stage.world) == {"GET": 1, "POST": 1}
+        assert (await services.states.read_fresh(APP)).status is ApplicationStatus.PAUSED
 
 
 async def test_a_group_that_goes_on_without_a_refused_member_is_left_to_the_queue_in_time(azurite: str) -> None:
