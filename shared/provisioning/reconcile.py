@@ -188,7 +188,8 @@ class Reconciler:
         state = await self.states.read(application.name)
         account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
         if account.kind is ResourceKind.GROUP and generation_of(account.config) < state.generation:
-            account = replace(account, fill=FROM_START if not account.fill else account.fill)
+            # Half a fill, too: who was compared before the restart is compared again.
+            account = replace(account, fill=FROM_START)
         return Attempt(
             application=application,
             account=account,

@@ -133,14 +133,14 @@ class Restarts:
         return left
 
     async def _begin_generation(self, app: str, *, asserts: bool) -> int:
-        """The mark first, then the number: whoever finds the mark carries the rest out. One that is open goes on."""
+        """The mark first, then the number: whoever finds the mark carries the rest out."""
         while True:
             state = await self.states.read_fresh(app)
             earlier = await self.checkpoints.read_restart(app)
-            is_open = earlier is not None and earlier.generation > state.generation
             mark = RestartMark(
                 app=app,
-                generation=earlier.generation if earlier is not None and is_open else state.generation + 1,
+                # Above one that is open, too: rows may have been applied after it by the time this one asserts them.
+                generation=max(state.generation, earlier.generation if earlier is not None else 0) + 1,
                 asserts=asserts or (earlier is not None and earlier.asserts),
                 etag=earlier.etag if earlier is not None else "",
             )
