@@ -94,7 +94,7 @@ class Housekeeper:
         if not is_quarantined or not due or state.reason == UNREADABLE:
             return
         if await self._is_well(application, state):
-            await self.states.lift_quarantine(application.name)
+            await self.states.lift_quarantine(application.name, reason=state.reason)
         else:
             await self.states.postpone_probe(application.name)
 

@@ -3,7 +3,7 @@
 It is no second way to a vendor. The row is raised as by a change of the directory and then worked on by the consumer
 itself, in this process, beside the running service; lease, intent, grace, rate limit, guard and log are its own.
 
-    1 refuse what is paused   2 read the directory first, if asked   3 raise the row   4 consumer, steps 17 to 31
+    1 refuse what is paused   2 read the directory first, if asked, and 1 again   3 raise the row   4 consumer, steps 17 to 31
     5 staged: ask the guard   6 again, until nothing is left or the time is up   7 one message for what is left
 
 Why the order of durable writes is safe (protocol section 5): there is no new order. The raise is the puller's step 7
@@ -76,7 +76,8 @@ class _Run:
     message: Message
     started: float
     refreshed: RefreshOutcome = RefreshOutcome.NOT_ASKED
-    probing: bool = False
+    quarantine: str = ""
+    """Reason of the quarantine that this is a probe of; a quarantine with another one is not ended by it."""
     runs: list[Outcome] = field(default_factory=list)
     until: datetime | None = None
     """When it goes on without us."""
@@ -109,25 +110,36 @@ class OnDemand:
         """
         message = Message(app=application.name, kind=kind, id=source_id, trace=trace or self.new_id())
         run = _Run(application=application, message=message, started=self.clock.monotonic())
-        state = await self.states.read_fresh(application.name)
-        if not application.enabled:
-            return await self._refuse(run, OnDemandOutcome.SKIPPED, "not_enabled")
-        if state.status is ApplicationStatus.PAUSED:
-            return await self._refuse(run, OnDemandOutcome.PAUSED, state.reason)
-        if state.is_stopped and state.reason == UNREADABLE:
-            # Who is assigned is not known: no probe goes out either.
-            return await self._refuse(run, OnDemandOutcome.QUARANTINED, state.reason)
-        run.probing = state.is_stopped
-        if refresh:
+        refused = await self._check_stopped(run)
+        if refresh and not refused:
             run.refreshed = await self._read_directory(run)
+            # That takes seconds: a person may have paused the application by now, or its assignments proved unreadable.
+            refused = await self._check_stopped(run)
+        if refused:
+            return await self._refuse(run, *refused)
         account = await self._raise(run)
         if account is None:
             return await self._tell_without_row(run)
         account = await self._work(run, account)
         ended = False
-        if run.probing and has_written(run.runs):
-            ended = await self.states.lift_quarantine(application.name)
+        if run.quarantine and has_written(run.runs):
+            ended = await self.states.lift_quarantine(application.name, reason=run.quarantine)
         return await self._report(run, account, quarantine_ended=ended)
+
+    # 1
+
+    async def _check_stopped(self, run: _Run) -> tuple[OnDemandOutcome, str] | None:
+        """Why nothing is done for this application; otherwise note the quarantine that this is a probe of."""
+        if not run.application.enabled:
+            return OnDemandOutcome.SKIPPED, "not_enabled"
+        state = await self.states.read_fresh(run.application.name)
+        if state.status is ApplicationStatus.PAUSED:
+            return OnDemandOutcome.PAUSED, state.reason
+        if state.is_stopped and state.reason == UNREADABLE:
+            # Who is assigned is not known: no probe goes out either.
+            return OnDemandOutcome.QUARANTINED, state.reason
+        run.quarantine = state.reason if state.is_stopped else ""
+        return None
 
     # 2
 
@@ -190,7 +202,7 @@ class OnDemand:
         wait_s, asked_guard = _SOONEST_S, False
         for _ in range(_ROUNDS):
             outcome = await self.reconciler.provision(
-                run.message, first=bool(account.permit), probing=run.probing, asked=True
+                run.message, first=bool(account.permit), probing=bool(run.quarantine), asked=True
             )
             run.runs.append(outcome)
             account = await self.rows.read(account.application, account.kind, account.source_id)
