@@ -3,8 +3,9 @@
 It is no second way to a vendor. The row is raised as by a change of the directory and then worked on by the consumer
 itself, in this process, beside the running service; lease, intent, grace, rate limit, guard and log are its own.
 
-    1 refuse what is paused   2 read the directory first, if asked, and 1 again   3 raise the row   4 consumer, steps 17 to 31
-    5 staged: ask the guard   6 again, until nothing is left or the time is up   7 one message for what is left
+    1 refuse what is paused   2 read the directory first, if asked, then 1 again   3 raise the row
+    4 consumer, steps 17 to 31   5 staged: ask the guard   6 again, until nothing is left or the time is up
+    7 one message for what is left
 
 Why the order of durable writes is safe (protocol section 5): there is no new order. The raise is the puller's step 7
 for one row, with a number that is new for it: under the ETag of the row that was read its own number, last field one
