@@ -85,6 +85,12 @@ class Checkpoint:
     restarts: dict[str, RestartMark] = field(default_factory=dict)
     """Application -> its restart, as rows beside the checkpoint say: read with it, and never written with it."""
 
+    @property
+    def is_in_round(self) -> bool:
+        """Whether users or groups are not read to the end: a run is at it, or left the rest to the next one."""
+        streams = [self.stream(name) for name in ("users", "groups")]
+        return bool(self.lease_token) or any(stream.round or stream.began for stream in streams)
+
     def stream(self, name: str) -> StreamState:
         """The state of a stream; one never read is empty."""
         return self.streams.get(name, StreamState())

@@ -22,6 +22,7 @@ from shared.provisioning.applications_state import (
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.audit_trail import AuditTrail
 from shared.provisioning.backlog import Backlog
+from shared.provisioning.checkpoint import Checkpoints
 from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.guard import GuardKeeper
@@ -52,6 +53,7 @@ class Housekeeper:
     applications: Applications
     tables: Tables
     states: ApplicationStates
+    checkpoints: Checkpoints
     guard: GuardKeeper
     backlog: Backlog
     wakeups: MemberWakeups
@@ -67,8 +69,10 @@ class Housekeeper:
 
     async def keep_house(self) -> Mapping[str, int]:
         """Release what the guard permits, probe, queue what is due, trim the log, count, tell, subscribe, verify."""
+        in_round = (await self.checkpoints.read()).is_in_round
+        release_staged = self.guard.release_in_round if in_round else self.guard.release
         for application in self.applications.enabled:
-            await self.guard.release(application)
+            await release_staged(application)
             await self.states.announce(application.name)
             await self._probe(application)
             if application.has_members:

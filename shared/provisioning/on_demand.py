@@ -33,7 +33,8 @@ from shared.provisioning.account_rows import AccountRows, RowMoved
 from shared.provisioning.accounts import FROM_START, Account, ResourceKind
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates, ApplicationStatus
 from shared.provisioning.attempt import Outcome, OutcomeKind
-from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.checkpoint import Checkpoints
+from shared.provisioning.guard import GuardKeeper, loses_members
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.on_demand_report import (
     OnDemandOutcome,
@@ -91,6 +92,7 @@ class OnDemand:
     rows: AccountRows
     mirror: Mirror
     states: ApplicationStates
+    checkpoints: Checkpoints
     guard: GuardKeeper
     memberships: Memberships
     puller: Puller
@@ -213,7 +215,7 @@ class OnDemand:
                 if asked_guard or left_s <= 0:
                     return account
                 asked_guard = True
-                await self.guard.release(run.application)
+                await self._ask_guard(run)
                 account = await self.rows.read(account.application, account.kind, account.source_id)
                 if not account.permit:
                     return account
@@ -230,6 +232,18 @@ class OnDemand:
             if ahead_s:
                 await self._wait(min(ahead_s, wait_s) if is_leased else ahead_s)
         return account
+
+    async def _ask_guard(self, run: _Run) -> None:
+        """Let it decide now, unless others may be staged yet who leave together with this one."""
+        if (await self.checkpoints.read()).is_in_round:
+            await self.guard.release_in_round(run.application)
+        else:
+            await self.guard.release(run.application)
+
+    async def _asks_person(self, run: _Run, account: Account) -> bool:
+        """Whether a person is asked about a staged account; if not, the guard has not decided yet."""
+        guard = await self.guard.read(account.application)
+        return bool(guard.held_up_to) or loses_members(run.application, account)
 
     async def _wait(self, seconds: float) -> None:
         while seconds > 0:
@@ -277,6 +291,7 @@ class OnDemand:
         left = 0
         if outcome is OnDemandOutcome.UNFINISHED and account.kind is ResourceKind.GROUP:
             left = await self.memberships.count_left(account)
+        undecided = outcome is OnDemandOutcome.HELD and not await self._asks_person(run, account)
         last = told_last(attempts, outcome)
         until = run.until or (account.next_attempt_at if account.pending else None)
         return OnDemandReport(
@@ -295,7 +310,7 @@ class OnDemand:
             state=account.state.value if account.etag else "",
             pending=account.pending,
             next_attempt_at=until,
-            next=tell_next(outcome, account, until=until, left=left),
+            next=tell_next(outcome, account, until=until, left=left, undecided=undecided),
             left=left,
             attempts=attempts,
             refreshed=run.refreshed,
