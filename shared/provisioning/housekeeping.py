@@ -69,7 +69,7 @@ class Housekeeper:
 
     async def keep_house(self) -> Mapping[str, int]:
         """Release what the guard permits, probe, queue what is due, trim the log, count, tell, subscribe, verify."""
-        in_round = (await self.checkpoints.read()).is_in_round
+        in_round = (await self.checkpoints.read()).is_in_round(self.clock.now())
         release_staged = self.guard.release_in_round if in_round else self.guard.release
         for application in self.applications.enabled:
             await release_staged(application)

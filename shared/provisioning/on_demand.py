@@ -235,7 +235,7 @@ class OnDemand:
 
     async def _ask_guard(self, run: _Run) -> None:
         """Let it decide now, unless others may be staged yet who leave together with this one."""
-        if (await self.checkpoints.read()).is_in_round:
+        if (await self.checkpoints.read()).is_in_round(self.clock.now()):
             await self.guard.release_in_round(run.application)
         else:
             await self.guard.release(run.application)

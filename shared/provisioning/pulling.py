@@ -395,6 +395,9 @@ class Puller:
         run.raised_at = self.clock.monotonic()
         is_over = outcome != "to be continued" and _rounds_ended(run, firsts)
         release_staged = self.guard.release if is_over else self.guard.release_in_round
+        if is_over and any(first.state.began for first in firsts):
+            # Earlier runs of the same round may have staged somebody, and waited for its end.
+            run.staged.update(application.name for application in self.applications.enabled)
         for app in sorted(run.staged):
             release = await release_staged(self.applications[app])
             if release.released > ENQUEUED_AT_ONCE and app not in run.checkpoint.backlog:
