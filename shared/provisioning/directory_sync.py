@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shared.clock import Clock
 from shared.config.applications import Applications
-from shared.provisioning.figures.cycles import Cycle, CycleBook, config_name
+from shared.provisioning.figures.cycles import NOTHING_NEW, Cycle, CycleBook, config_name
 from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.notices.notifier import Notifier
 from shared.provisioning.pulling import Puller, PullReport
@@ -42,7 +42,9 @@ class DirectorySync:
         # What cannot be counted now is counted with the next tick, or by housekeeping.
         with suppress(StorageUnavailable):
             await self.figures.follow(report.raised)
-        await self.notifier.tell_news()
+        if report.outcome != NOTHING_NEW:
+            # What else there is to tell, or is tried again, waits for housekeeping.
+            await self.notifier.tell_news()
         return report
 
     async def _note(self, report: PullReport, began_at: datetime) -> None:

@@ -20,6 +20,7 @@ from shared import telemetry
 from shared.clock import Clock, read_instant, write_instant
 from shared.config.applications import Application
 from shared.config.provisioning_file import DeletionGuard
+from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import (
     ACCOUNTS,
     GUARD_KEY,
@@ -50,6 +51,9 @@ RELEASE_TRIES = 4
 
 ENQUEUED_AT_ONCE = 100
 """Of a larger release the sweep queues the rest in the vendor's pace, still before everything else."""
+
+READ_ONE_BY_ONE = 50
+"""Staged rows that are read by their keys; of more a look through the application costs fewer requests."""
 
 STAGED_PREFIX = "staged:"
 
@@ -339,16 +343,21 @@ class GuardKeeper:
                 continue
 
     async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
-        accounts: list[Account] = []
+        """The rows that markers are about: a few one by one, many in one look through the application."""
+        app, accounts = application.name, dict[str, Account]()
+        if len(markers) > READ_ONE_BY_ONE:
+            for kind in ResourceKind:
+                async for page in list_accounts(self._tables, app, kind, where="staged ne ''"):
+                    accounts |= {account.key: account for account in page}
         keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
-        for at in range(0, len(keys), 16):
-            rows = await gather_all([self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]])
-            for key, row in zip(keys[at : at + 16], rows, strict=True):
-                kind, _, source_id = key.partition(":")
-                accounts.append(
-                    read_account(row, application=application.name, kind=ResourceKind(kind), source_id=source_id)
-                )
-        return accounts
+        # Whose mark was taken off, too: their markers are removed.
+        left = [key for key in keys if key not in accounts]
+        for at in range(0, len(left), 16):
+            rows = await gather_all([self._tables.read(ACCOUNTS, app, key) for key in left[at : at + 16]])
+            for key, row in zip(left[at : at + 16], rows, strict=True):
+                kind_name, _, source_id = key.partition(":")
+                accounts[key] = read_account(row, application=app, kind=ResourceKind(kind_name), source_id=source_id)
+        return [accounts[key] for key in keys]
 
     async def _with_population(self, application: Application, guard: Guard) -> Guard:
         """Count the linked accounts, at most once a day."""

@@ -1,7 +1,8 @@
 """Tells people: by webhook, and by telemetry what nothing else tells there. The service behind every look.
 
-Called at the end of every sync and of every housekeeping, and by a consumer that quarantined its application. Nothing
-it meets stops anybody: storage that does not answer, or a receiver that takes nothing, is told and tried again.
+Called at the end of every sync that found something and of every housekeeping, and by a consumer that quarantined its
+application. Nothing it meets stops anybody: storage that does not answer, or a receiver that takes nothing, is told and
+tried again.
 
     a look    read what is and what was told; note what is due, and that we deliver it  (NOTICE_DUE)
               write the telemetry events of what was noted
