@@ -281,7 +281,7 @@ class Services:
             checkpoints=self.checkpoints,
             guard=self.guard,
             memberships=self.memberships,
-            puller=self.puller,
+            directory_sync=self.directory_sync,
             reconciler=self.reconciler,
             queues=self.queues,
             clock=self.clock,

@@ -34,6 +34,7 @@ from shared.provisioning.accounts import FROM_START, Account, ResourceKind
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates, ApplicationStatus
 from shared.provisioning.attempt import Outcome, OutcomeKind
 from shared.provisioning.checkpoint import Checkpoints
+from shared.provisioning.directory_sync import DirectorySync
 from shared.provisioning.guard import GuardKeeper, loses_members
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.on_demand_report import (
@@ -48,7 +49,6 @@ from shared.provisioning.on_demand_report import (
     told_last,
 )
 from shared.provisioning.provisioning_log import Step, scoping_step
-from shared.provisioning.pulling import Puller
 from shared.provisioning.reconcile import Reconciler
 from shared.provisioning.standing import judge_standing, needs_groups
 from shared.provisioning.steps import all_six, import_step, unjudged_step
@@ -95,7 +95,7 @@ class OnDemand:
     checkpoints: Checkpoints
     guard: GuardKeeper
     memberships: Memberships
-    puller: Puller
+    directory_sync: DirectorySync
     reconciler: Reconciler
     queues: Queues
     clock: Clock
@@ -148,7 +148,7 @@ class OnDemand:
 
     async def _read_directory(self, run: _Run) -> RefreshOutcome:
         """The ordinary sync, under its own lease; whoever has it already is not disturbed."""
-        report = await self.puller.pull(trace=run.message.trace, within_s=self.budget_s * _REFRESH_SHARE)
+        report = await self.directory_sync.pull(trace=run.message.trace, within_s=self.budget_s * _REFRESH_SHARE)
         match report.outcome:
             case "pulled" | "nothing new":
                 return RefreshOutcome.READ

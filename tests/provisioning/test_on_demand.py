@@ -110,6 +110,8 @@ async def test_a_change_that_the_sync_has_not_read_yet_counts_when_the_directory
         assert (unread.outcome, unread.refreshed) == (OnDemandOutcome.UNCHANGED, RefreshOutcome.NOT_ASKED)
         assert (report.outcome, report.action) == (OnDemandOutcome.PROVISIONED, "update")
         assert report.refreshed is RefreshOutcome.READ
+        epoch = (await stage.world.services.checkpoints.read()).epoch
+        assert epoch in [cycle.epoch for cycle in (await stage.world.services.cycles.read()).recent]
         assert report.modified == ({"displayName": "title", "oldValue": "Pilot", "newValue": "Astronaut"},)
         await stage.settle()
         assert await stage.findings() == []
