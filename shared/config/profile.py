@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
 from shared.config.model import ConfigurationModel, Text
+from shared.config.patterns import pattern_problem
 from shared.config.protocol import AuthType, BaseUrl, Credentials, PatchDialect, Protocol, RateLimit
 from shared.rules.attribute_paths import parse_path
 
@@ -151,13 +152,9 @@ class TargetAttribute(ConfigurationModel):
     @field_validator("pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            import regex
-
-            try:
-                regex.compile(pattern)
-            except regex.error as error:
-                raise ValueError(f"a regular expression; {error}") from error
+        problem = None if pattern is None else pattern_problem(pattern)
+        if problem is not None:
+            raise ValueError(problem)
         return pattern
 
     @model_validator(mode="after")
