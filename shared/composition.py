@@ -297,7 +297,6 @@ class Services:
             checkpoints=self.checkpoints,
             states=self.states,
             retries=self.retries,
-            tables=self.tables,
             clock=self.clock,
         )
 

@@ -21,7 +21,6 @@ from shared.rules.attribute_paths import parse_path
 __all__ = [
     "CORE_GROUP",
     "CORE_USER",
-    "ENTERPRISE_USER",
     "AttributeType",
     "AuthType",
     "BaseUrl",
@@ -45,7 +44,6 @@ __all__ = [
 
 CORE_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 CORE_GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
 class Confidence(StrEnum):

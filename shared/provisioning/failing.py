@@ -113,7 +113,6 @@ class Failures:
             entry=attempt.log(
                 self.new_id(), status=LogStatus.WARNING, reason=reason, duration_ms=self._ms(attempt), answer=answer
             ),
-            seen=attempt.seen,
             closes_intent=False,
         )
         if tripped:
@@ -174,7 +173,6 @@ class Failures:
             attempt.account,
             columns=columns,
             entry=entry,
-            seen=attempt.seen,
             closes_intent=earlier.intent is None,
         )
         if saved is None:
@@ -272,7 +270,6 @@ class Failures:
             account,
             columns=columns,
             entry=entry,
-            seen=attempt.seen,
             closes_intent=True,
             unlink=account.target_id,
         )
@@ -339,7 +336,7 @@ class Failures:
         keeps = attempt.before.intent is not None
         columns |= self._closed_intent(attempt)
         saved = await self.rows.save_leased(
-            write, attempt.account, columns=columns, entry=entry, seen=attempt.seen, closes_intent=not keeps
+            write, attempt.account, columns=columns, entry=entry, closes_intent=not keeps
         )
         return saved is not None
 
@@ -384,7 +381,6 @@ class Failures:
                 attempt.account,
                 columns=columns,
                 entry=entry,
-                seen=attempt.seen,
                 closes_intent=before.intent is None,
             )
         else:

@@ -163,9 +163,7 @@ class MemberSaves:
     async def _save(
         self, attempt: Attempt, write: DurableWrite, columns: Mapping[str, Any], entry: LogEntry
     ) -> Account | None:
-        return await self.rows.save_leased(
-            write, attempt.account, columns=columns, entry=entry, seen=attempt.seen, closes_intent=True
-        )
+        return await self.rows.save_leased(write, attempt.account, columns=columns, entry=entry, closes_intent=True)
 
     def _entry(self, attempt: Attempt, status: LogStatus, answer: Answer) -> LogEntry:
         reason = EMPTIED if attempt.standing is not None and not attempt.standing.is_active else "members_changed"

@@ -35,7 +35,6 @@ from shared.provisioning.standing import Standing, concerns, judge_standing
 from shared.rules.failures import InvalidData
 from shared.rules.mapping import MappedAccount
 
-REDACTED = "[Redact]"
 _NOT_SENT = frozenset({Obstacle.HELD, Obstacle.REJECTED, Obstacle.ESCROWED})
 _MOST_KNOWN = 20_000
 """So many accounts that others refer to are remembered."""
