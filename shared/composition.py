@@ -660,8 +660,8 @@ class Services:
 
     def _link_of(self, app: str) -> str:
         """Where a person looks at an application; empty where the platform does not say what this app is called."""
-        host = self.settings.environment.get("WEBSITE_HOSTNAME", "")
-        return f"https://{host}/api/dashboard/#/applications/{app}" if host and ":" not in host else ""
+        address = self.settings.address
+        return f"{address}/api/dashboard/#/applications/{app}" if address else ""
 
     @cached_property
     def notifier(self) -> Notifier:

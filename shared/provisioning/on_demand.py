@@ -48,10 +48,10 @@ from shared.provisioning.on_demand_report import (
     tell_next,
     told_last,
 )
-from shared.provisioning.provisioning_log import Step, scoping_step
+from shared.provisioning.provisioning_log import Step
 from shared.provisioning.reconcile import Reconciler
 from shared.provisioning.standing import judge_standing, needs_groups
-from shared.provisioning.steps import all_six, import_step, unjudged_step
+from shared.provisioning.steps import all_six, import_step, scoping_step, unjudged_step
 from shared.rules.failures import InvalidData
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues

@@ -37,7 +37,7 @@ from shared.provisioning.member_saving import MemberSaves
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.names import Names
 from shared.provisioning.planning import EMPTIED, ProvisioningAction, without_stale
-from shared.provisioning.provisioning_log import LogEntry, Step, scoping_step
+from shared.provisioning.provisioning_log import LogEntry, Step
 from shared.provisioning.references import References
 from shared.provisioning.retrying import is_due
 from shared.provisioning.saving import Saves
@@ -50,6 +50,7 @@ from shared.provisioning.steps import (
     members_step,
     processing_step,
     reference_step,
+    scoping_step,
     unjudged_step,
     unmapped_step,
 )
