@@ -290,9 +290,10 @@ class Services:
             rows=self.rows,
             mirror=self.mirror,
             states=self.states,
+            checkpoints=self.checkpoints,
             guard=self.guard,
             memberships=self.memberships,
-            puller=self.puller,
+            directory_sync=self.directory_sync,
             reconciler=self.reconciler,
             queues=self.queues,
             clock=self.clock,
@@ -308,7 +309,6 @@ class Services:
             checkpoints=self.checkpoints,
             states=self.states,
             retries=self.retries,
-            tables=self.tables,
             clock=self.clock,
         )
 
@@ -657,6 +657,7 @@ class Services:
             ),
             tables=self.tables,
             states=self.states,
+            checkpoints=self.checkpoints,
             guard=self.guard,
             backlog=self.backlog,
             wakeups=self.wakeups,
@@ -678,8 +679,8 @@ class Services:
 
     def _link_of(self, app: str) -> str:
         """Where a person looks at an application; empty where the platform does not say what this app is called."""
-        host = self.settings.environment.get("WEBSITE_HOSTNAME", "")
-        return f"https://{host}/api/dashboard/#/applications/{app}" if host and ":" not in host else ""
+        address = self.settings.address
+        return f"{address}/api/dashboard/#/applications/{app}" if address else ""
 
     @cached_property
     def notifier(self) -> Notifier:

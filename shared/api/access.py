@@ -7,7 +7,7 @@ acts says so in `X-Actor`; where the platform's sign-in is switched on, its word
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
@@ -81,7 +81,7 @@ async def acting(
     services: Prepared,
     x_actor: Annotated[str, Header(description="Who acts: a name or an address, for the audit trail.")] = "",
     x_client: Annotated[str, Header(description="`dashboard` or `command line`.")] = "",
-) -> AsyncIterator[Act]:
+) -> Act:
     """Note the action before it is done; `Frame` completes the record when the answer is known.
 
     Raises Problem when nobody says who acts, or the application does not exist.
@@ -101,7 +101,7 @@ async def acting(
     )
     act = Act(services, record)
     request.state.act = act
-    yield act
+    return act
 
 
 Acting = Annotated[Act, Depends(acting)]

@@ -28,8 +28,9 @@ PREFIX = "/api"
 
 _DESCRIPTION = (
     "What an operator sees and does. Send the function key as `x-functions-key`: the key of the function `observe` "
-    "opens what is read with GET, the key of `operate` opens POST. Every POST names who acts in `X-Actor`. Instants "
-    "are UTC, ISO 8601. What goes wrong is a problem document (RFC 9457); 401 comes from the platform, without a body."
+    "opens what is read with GET, the key of `operate` opens POST. Every POST that is more than a preview or a test of "
+    "the connection names who acts in `X-Actor`. Instants are UTC, ISO 8601. What goes wrong is a problem document "
+    "(RFC 9457); 401 comes from the platform, without a body."
 )
 _PROBLEM = {
     "description": "What went wrong.",

@@ -14,14 +14,15 @@ router = APIRouter(tags=["drift"])
 
 
 @router.get("/applications/{app}/drift")
-async def read_drift(application: Chosen, services: Prepared) -> DriftReport:
-    """Who differs at the vendor from what was sent, and what is done about it."""
+async def read_drift(application: Chosen, services: Prepared, limit: Limit = 100, cursor: Cursor = "") -> DriftReport:
+    """Who differs at the vendor from what was sent, and what is done about it; `next` is where the accounts go on."""
     return await report_drift(
-        application.name,
-        application.drift.mode,
+        application,
         rounds=services.drift_rounds,
-        findings=services.drift_findings,
+        tables=services.tables,
         rows=services.rows,
+        limit=limit,
+        cursor=cursor,
     )
 
 

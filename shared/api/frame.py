@@ -35,13 +35,37 @@ class Frame:
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > LARGEST:
+        read = None if _announces_too_much(scope) else await _read_body(receive)
+        if read is None:
             detail = f"The body is larger than {LARGEST} bytes."
             refusal = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail).response()
             await refusal(scope, receive, send_framed)
             return
-        await self._app(scope, receive, send_framed)
+
+        async def receive_again() -> Message:
+            return read.pop(0) if read else await receive()
+
+        await self._app(scope, receive_again, send_framed)
+
+
+def _announces_too_much(scope: Scope) -> bool:
+    length = Headers(scope=scope).get("content-length", "0")
+    # Python refuses to read a number of some thousands of digits.
+    return not length.isdecimal() or len(length) > len(str(LARGEST)) or int(length) > LARGEST
+
+
+async def _read_body(receive: Receive) -> list[Message] | None:
+    """The messages that make up the body, which need not have announced its length; None: it is too large."""
+    read: list[Message] = []
+    size, goes_on = 0, True
+    while goes_on:
+        message = await receive()
+        read.append(message)
+        size += len(message.get("body", b""))
+        if size > LARGEST:
+            return None
+        goes_on = bool(message.get("more_body", False))
+    return read
 
 
 async def _conclude(scope: Scope, status: int) -> None:

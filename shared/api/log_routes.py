@@ -18,8 +18,8 @@ from shared.operations.pages import Page
 
 router = APIRouter(tags=["log"])
 
-_BOUNDS = ExportBounds(records=20_000, size=20_000_000)
-"""The platform keeps an answer in memory whole."""
+_BOUNDS = ExportBounds(records=20_000, size=20_000_000, pages=40)
+"""The platform keeps an answer in memory whole, and a search that finds little must end before it does."""
 
 _Word = Annotated[str, Field(max_length=300)]
 _Instant = Annotated[datetime | None, Field(description="ISO 8601; without an offset it is UTC.")]

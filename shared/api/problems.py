@@ -26,6 +26,8 @@ from shared.storage.tables import StorageRefused, StorageUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 _PREFIX = "urn:scim-provisioner:problem:"
+_MOST = 50
+"""Mistakes that are listed."""
 
 PROBLEM_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -137,8 +139,11 @@ def _rate(error: RateLimited) -> Problem:
 
 
 def _configuration(error: ConfigurationError) -> Problem:
-    detail = "provisioning.yaml cannot be used; every mistake is listed."
-    errors = [{"pointer": "", "detail": str(problem)} for problem in error.problems]
+    many = len(error.problems) > _MOST
+    detail = (
+        f"provisioning.yaml cannot be used; {f'the first {_MOST} mistakes are' if many else 'every mistake is'} listed."
+    )
+    errors = [{"pointer": "", "detail": str(problem)} for problem in error.problems[:_MOST]]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "configuration", detail, errors=errors)
 
 
@@ -154,7 +159,7 @@ def _list_changed(_: ListChanged) -> Problem:
 def _validation(error: RequestValidationError) -> Problem:
     errors = [
         {"pointer": "/".join(str(part) for part in each["loc"]), "detail": str(each["msg"])}
-        for each in error.errors()[:50]
+        for each in error.errors()[:_MOST]
     ]
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,10 +2,11 @@
 
 It asks a deployed function app (PROVISIONER_URL, PROVISIONER_KEY) or, without these, works on this machine with the
 app's own settings: from the environment, and from local.settings.json where the environment has none. Every command
-takes --json and prints one document. Only `provision` and `test-connection` send anything to a vendor.
+takes --json and prints one document. Only `provision` and `test-connection` send anything to a vendor, and
+`test-webhook` to the receiver.
 
 Exit codes: 0 all is well; 1 something needs a person; 2 called wrongly; 3 configuration or settings cannot be used;
-4 storage, Microsoft Graph, the function app or a file could not be read.
+4 storage, Microsoft Graph or the function app does not answer, or a file could not be read or written.
 """
 
 from __future__ import annotations

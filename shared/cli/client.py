@@ -31,11 +31,13 @@ _TIMEOUT_S: Final = 240.0
 """The platform ends a request after 230 s by itself."""
 
 _PAGE: Final = 500
+_NEXT: Final = "X-Next-Cursor"
 
 _CODES: Final = {
     "configuration": ExitCode.CONFIGURATION,
     "setting-missing": ExitCode.CONFIGURATION,
     "storage-unavailable": ExitCode.UNAVAILABLE,
+    "storage-refused": ExitCode.UNAVAILABLE,
     "directory-unavailable": ExitCode.UNAVAILABLE,
     "vendor-rate": ExitCode.UNAVAILABLE,
     "list-changed": ExitCode.UNAVAILABLE,
@@ -72,10 +74,15 @@ class Api:
         """Do something, and read what came of it. Raises CommandRefused."""
         return _decode(await self._ask("POST", path, json=dict(body or {})), kind)
 
-    async def download(self, path: str, **query: Any) -> bytes:
-        """Read a file. Raises CommandRefused."""
+    async def download(self, path: str, **query: Any) -> AsyncIterator[bytes]:
+        """Read a file, and those that follow where it was cut. Raises CommandRefused."""
         given = {name: value for name, value in query.items() if value not in ("", None)}
-        return (await self._ask("GET", path, params=given)).content
+        while True:
+            answer = await self._ask("GET", path, params=given)
+            yield answer.content
+            if _NEXT not in answer.headers:
+                return
+            given["cursor"] = answer.headers[_NEXT]
 
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         import httpx

@@ -105,14 +105,16 @@ def _evaluate(expression: str, user: Any) -> Any:
 
 
 def _check_table(path: Path, *, as_json: bool) -> None:
-    from shared.operations.expression_table import check_table, expressions_command
+    from shared.cli.expression_table import check_table, shown
 
     if not path.is_file():
         raise CommandRefused(f"{path}: no such file; to try one expression use --evaluate")
-    if not as_json:
-        expressions_command(path)
-        return
-    result = check_table(path)
-    show(result, [], as_json=True)
+    try:
+        result = check_table(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandRefused(
+            f"{path}: cannot be read as UTF-8 text; save it again as UTF-8", code=ExitCode.UNAVAILABLE
+        ) from error
+    show(result, shown(result), as_json=as_json)
     if not result.agrees:
         raise typer.Exit(ExitCode.ATTENTION)

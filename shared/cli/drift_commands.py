@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from shared.cli import rendering
-from shared.cli.commands import App, Json, collect, get, helpful, path_of, post, show
+from shared.cli.client import Api
+from shared.cli.commands import App, Json, ask, collect, helpful, path_of, post, show
 from shared.cli.exit_codes import ExitCode
 from shared.operations.drift_report import DriftReport, UnownedLine
 from shared.operations.outcomes import Requested
+
+_PAGE = 500
 
 app = typer.Typer(help="What people changed at a vendor, and accounts there that nobody owns.", no_args_is_help=True)
 
@@ -17,10 +22,19 @@ app = typer.Typer(help="What people changed at a vendor, and accounts there that
 def list_drift(application: App, as_json: Json = False) -> None:
     """Show who differs at the vendor from what was sent, and what is done about it."""
     with helpful(as_json=as_json):
-        report = get(path_of("applications", application, "drift"), DriftReport)
+        report = ask(lambda api: _read_whole(api, application))
         show(report, rendering.drift_tables(report), as_json=as_json)
         if report.needs_a_person:
             raise typer.Exit(ExitCode.ATTENTION)
+
+
+async def _read_whole(api: Api, application: str) -> DriftReport:
+    path = path_of("applications", application, "drift")
+    report = await api.get(path, DriftReport, limit=_PAGE)
+    while report.next is not None:
+        more = await api.get(path, DriftReport, limit=_PAGE, cursor=report.next)
+        report = replace(report, accounts=(*report.accounts, *more.accounts), next=more.next)
+    return report
 
 
 @app.command("verify")

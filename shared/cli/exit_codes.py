@@ -15,4 +15,5 @@ class ExitCode(IntEnum):
     CONFIGURATION = 3
     """provisioning.yaml or the settings cannot be used; every mistake is listed."""
     UNAVAILABLE = 4
-    """Storage, Microsoft Graph or a file could not be read: try again, or look at the address."""
+    """Storage or Microsoft Graph does not answer, or a file could not be read or written: try again, or look at the
+    address."""

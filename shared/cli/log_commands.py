@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from shared.cli import rendering
 from shared.cli.client import Api
 from shared.cli.commands import App, Json, ask, helpful, path_of, show
+from shared.cli.exit_codes import ExitCode
+from shared.cli.refusals import CommandRefused
 from shared.operations.account_story import AccountStory
 from shared.operations.log_lines import LogLine
 from shared.provisioning.audit_trail import AuditRecord
@@ -57,14 +59,34 @@ def export(
     until: Annotated[str, typer.Option(metavar="INSTANT", help="ISO 8601, UTC.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Write the provisioning log to a file: three joined CSV files in a zip, or JSON."""
-    with helpful(as_json=as_json):
+    """Write the provisioning log to a file: three joined CSV files in a zip, or JSON.
+
+    What one file does not hold goes on in NAME-2, NAME-3 and so on.
+    """
+    query = {"application": application, "since": since, "until": until}
+
+    async def save(api: Api) -> list[dict[str, Any]]:
+        written: list[dict[str, Any]] = []
         form = "json" if file.suffix == ".json" else "csv"
-        content = ask(
-            lambda api: api.download("/log/export", format=form, application=application, since=since, until=until)
-        )
+        async for content in api.download("/log/export", format=form, **query):
+            part = file.with_stem(f"{file.stem}-{len(written) + 1}") if written else file
+            _write(part, content)
+            written.append({"file": str(part), "bytes": len(content)})
+        return written
+
+    with helpful(as_json=as_json):
+        files = ask(save)
+        show({"files": files}, [f"{each['file']}: {each['bytes']} bytes" for each in files], as_json=as_json)
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
         file.write_bytes(content)
-        show({"file": str(file), "bytes": len(content)}, [f"{file}: {len(content)} bytes"], as_json=as_json)
+    except OSError as error:
+        raise CommandRefused(
+            f"{file}: cannot be written ({error.strerror}); name a file in a folder that exists and is yours",
+            code=ExitCode.UNAVAILABLE,
+        ) from error
 
 
 def audit(last: Last = 50, as_json: Json = False) -> None:

@@ -258,6 +258,8 @@ def account_previews_table(accounts: Sequence[AccountPreview]) -> Table:
         changes = [f"{each.name}: {_word(each.old)} -> {_word(each.new)}" for each in account.modified]
         if account.members_added or account.members_removed:
             changes.append(f"members: +{account.members_added} -{account.members_removed}")
+        if account.has_more_members:
+            changes.append("not all members were compared: there may be more")
         cells = (
             account.application,
             account.kind,

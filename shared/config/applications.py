@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from shared.config.composition import PartsInForce, compose
-from shared.config.errors import ConfigurationError, Problem
+from shared.config.errors import MOST_PROBLEMS, ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap, merge, parse_untrusted_yaml, read_yaml
 from shared.config.model import ConfigurationModel
 from shared.config.profile import Profile, Protocol, RateLimit, ResourceProfile, RoleRules
@@ -226,8 +227,10 @@ def parse_applications(text: str, profiles: Mapping[str, str], *, file: str = "p
 def _load(tree: LocatedMap, *, find_profile: ProfileFinder, environment: Mapping[str, str] | None) -> Applications:
     validated(_TopLevel, tree)
     loaded: dict[str, Application] = {}
-    problems: dict[Problem, None] = dict.fromkeys(_unknown_defaults(tree))
+    problems: dict[Problem, None] = dict.fromkeys(islice(_unknown_defaults(tree), MOST_PROBLEMS))
     for name in tree.get("applications") or {}:
+        if len(problems) >= MOST_PROBLEMS:
+            break
         try:
             loaded[name] = _load_application(name, tree, find_profile=find_profile, environment=environment)
         except ConfigurationError as error:

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from shared.config.errors import ConfigurationError, Problem
+from shared.config.errors import MOST_PROBLEMS, ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap
 from shared.config.mapping import Apply, AttributeMapping
 from shared.config.model import GUID_PATTERN
@@ -101,7 +102,7 @@ def compose(
     find_profile: ProfileFinder,
     environment: Mapping[str, str] | None,
 ) -> PartsInForce:
-    """The parts of one application. Raises `ConfigurationError` with every mistake and its line.
+    """The parts of one application. Raises `ConfigurationError` with the mistakes, up to 200, and their lines.
 
     `environment` None: settings are not read, and an address that needs one stays empty. A setting without a usable
     value is no mistake of the file: it is in `addresses.unfilled`.
@@ -114,7 +115,10 @@ def compose(
     profile = _profile_in_force(entry, vendor)
     deprovisioning = _deprovisioning(entry, profile)
     problems = [
-        *(written.problem(location, expected) for location, expected in _findings(entry, vendor, profile)),
+        *(
+            written.problem(location, expected)
+            for location, expected in islice(_findings(entry, vendor, profile), MOST_PROBLEMS)
+        ),
         *(written.problem(location, expected) for location, expected in _action_findings(deprovisioning, profile)),
         *(written.problem(location, expected) for location, expected in _group_findings(entry, profile)),
     ]

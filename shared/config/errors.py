@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MOST_PROBLEMS = 200
+"""Mistakes that are described of one text, which anybody may have written; mended, the others show."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:

@@ -22,6 +22,9 @@ _MAX_DEPTH = 40
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_DIGITS = 100
+"""Python refuses to read an integer of some thousands."""
+
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -181,7 +184,8 @@ def _scalar(node: Any) -> str | int | float | bool | None:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
-        return int(text)
+        # Longer ones are no number that anybody counts with: text is refused where a number is expected.
+        return int(text) if len(text) <= _DIGITS else text
     if _FLOAT.fullmatch(text):
         return float(text)
     return text

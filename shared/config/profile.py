@@ -14,13 +14,13 @@ from pydantic import Field, field_validator, model_validator
 
 from shared.config.mapping import AttributeMapping
 from shared.config.model import ConfigurationModel, Text
+from shared.config.patterns import pattern_problem
 from shared.config.protocol import AuthType, BaseUrl, Credentials, PatchDialect, Protocol, RateLimit
 from shared.rules.attribute_paths import parse_path
 
 __all__ = [
     "CORE_GROUP",
     "CORE_USER",
-    "ENTERPRISE_USER",
     "AttributeType",
     "AuthType",
     "BaseUrl",
@@ -44,7 +44,6 @@ __all__ = [
 
 CORE_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 CORE_GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
 class Confidence(StrEnum):
@@ -151,13 +150,9 @@ class TargetAttribute(ConfigurationModel):
     @field_validator("pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            import regex
-
-            try:
-                regex.compile(pattern)
-            except regex.error as error:
-                raise ValueError(f"a regular expression; {error}") from error
+        problem = None if pattern is None else pattern_problem(pattern)
+        if problem is not None:
+            raise ValueError(problem)
         return pattern
 
     @model_validator(mode="after")

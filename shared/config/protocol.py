@@ -39,9 +39,8 @@ class BaseUrl(ConfigurationModel):
 class RateLimit(ConfigurationModel):
     """What the vendor accepts from all workers together. None: no limit known, none is applied."""
 
-    requests_per_second: float | None = Field(default=None, gt=0)
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_second: float | None = Field(default=None, ge=0.001, le=10_000, allow_inf_nan=False)
+    requests_per_minute: float | None = Field(default=None, ge=0.06, le=600_000, allow_inf_nan=False)
     scope: Literal["token", "organisation", "application"] = "application"
     """What the vendor counts by. Applications that share it should share the limit."""
 

@@ -226,9 +226,8 @@ class Notify(ConfigurationModel):
 class RateLimitEntry(ConfigurationModel):
     """Replaces the profile's limits."""
 
-    requests_per_second: float | None = Field(default=None, gt=0)
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_second: float | None = Field(default=None, ge=0.001, le=10_000, allow_inf_nan=False)
+    requests_per_minute: float | None = Field(default=None, ge=0.06, le=600_000, allow_inf_nan=False)
 
 
 class Actions(ConfigurationModel):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from shared.config.mapping import Apply, AttributeMapping, Computed
+from shared.config.patterns import pattern_problem
 from shared.config.profile import AttributeType, Mutability, ResourceProfile, TargetAttribute
 from shared.config.provisioning_file import Operator, ScopingClause, ScopingFilter
 from shared.rules.source_attributes import APP_ROLES, is_group_attribute, is_user_attribute, similar_attributes
@@ -151,12 +152,7 @@ def _expression_problem(text: str, group: bool) -> str | None:
 
 def _value_problem(clause: ScopingClause) -> str | None:
     if clause.operator in _REGEX:
-        import regex
-
-        try:
-            regex.compile(str(clause.value))
-        except regex.error as error:
-            return f"a regular expression; {error}"
+        return pattern_problem(str(clause.value))
     if clause.operator in {Operator.BITS_SET, Operator.BITS_CLEAR} and not str(clause.value).isdecimal():
         return "a whole number, whose bits are compared"
     return None

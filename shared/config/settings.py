@@ -110,6 +110,8 @@ class Settings:
     sweep_after_s: float = 900
     """`SWEEP_AFTER_SECONDS`: a row queued longer ago than this is queued again. Default 900: longer than the
     platform needs to deliver. 1 to 86,400."""
+    address: str = ""
+    """`https://` and `WEBSITE_HOSTNAME`: where people reach the app. Empty where the platform does not say."""
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     insights_connection: str | None = field(default=None, repr=False)
     """`APPLICATIONINSIGHTS_CONNECTION_STRING`: where spans and metrics go. None: nowhere."""
@@ -143,6 +145,7 @@ class Settings:
             vendor_timeout_s=reader.seconds("VENDOR_TIMEOUT_SECONDS", 30, low=0.1, high=230),
             grace_margin_s=reader.seconds("GRACE_MARGIN_SECONDS", 60, low=0, high=3600),
             sweep_after_s=reader.seconds("SWEEP_AFTER_SECONDS", 900, low=1, high=86_400),
+            address=_read_address(reader),
             notifications=_read_notifications(reader),
             insights_connection=reader.text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
             trace_sample_percent=reader.number("TRACE_SAMPLE_PERCENT", 100, low=0, high=100, unit="percent"),
@@ -234,10 +237,14 @@ class _Reader:
         return token
 
 
-def _read_notifications(reader: _Reader) -> NotificationSettings:
+def _read_address(reader: _Reader) -> str:
     host = reader.text("WEBSITE_HOSTNAME") or ""
     # Local tools name a host with a port, which nobody reaches from outside.
-    base = reader.url("NOTIFICATION_URL", f"https://{host}" if host and ":" not in host else "")
+    return f"https://{host}" if host and ":" not in host else ""
+
+
+def _read_notifications(reader: _Reader) -> NotificationSettings:
+    base = reader.url("NOTIFICATION_URL", _read_address(reader))
     client_state = reader.text(CLIENT_STATE) or ""
     problem = _client_state_problem(client_state)
     return NotificationSettings(

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from shared.config.errors import ConfigurationError, Problem
+from shared.config.errors import MOST_PROBLEMS, ConfigurationError, Problem
 from shared.config.located_yaml import LocatedMap, nearest_line
 from shared.config.model import DAY_PATTERN, DURATION_PATTERN, GUID_OR_SETTING_PATTERN, SETTING_NAME_PATTERN
 
@@ -23,11 +23,11 @@ _PATTERNS: Final = {
 
 
 def validated(model: type[Model], tree: LocatedMap, *, prefix: tuple[str, ...] = ()) -> Model:
-    """The model a tree describes. Raises `ConfigurationError` with every mistake and its line."""
+    """The model a tree describes. Raises `ConfigurationError` with the mistakes, up to 200, and their lines."""
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
         problems = {_problem(model, tree, prefix, detail): None for detail in details if not _follows(detail, details)}
         raise ConfigurationError(problems) from None
 

@@ -99,8 +99,6 @@ class GroupFacts:
     id: str
     presence: Presence = Presence.UNKNOWN
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    is_tracked: bool = False
-    """Whether the mirror holds its members."""
 
 
 def user_partition(user_id: str) -> str:
@@ -321,7 +319,6 @@ def group_facts(group_id: str, row: Row | None) -> GroupFacts:
         id=group_id,
         presence=presence,
         attributes=json.loads(str(row.values.get("attributes", "")) or "{}"),
-        is_tracked=bool(row.values.get("tracked", False)),
     )
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from shared.config.applications import Application
 from shared.directory.mirror import GroupFacts, Mirror, UserFacts
-from shared.operations.log_lines import LogLine, read_log
+from shared.operations.log_lines import LogFilter, LogLine, read_log_page
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.accounts import Account, AccountState, ResourceKind
 from shared.provisioning.attempt import OwnCode, remedy_of
 from shared.provisioning.standing import judge_standing
 from shared.rules.failures import InvalidData
 from shared.storage.tables import Tables
+
+_LINES = 20
+"""Of the log, newest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +64,12 @@ async def tell_account(
 ) -> AccountStory:
     """Read one account's story. Raises StorageUnavailable."""
     kind, source_id = source
+    log = await read_log_page(tables, [application.name], LogFilter(source_id=source_id), limit=_LINES)
     return await tell_account_of(
         application,
         source,
         facts=await mirror.read_facts(kind, source_id),
-        log=await read_log(tables, application.name, source_id=source_id, last=20),
+        log=list(log.items),
         rows=rows,
         mirror=mirror,
         now=now,

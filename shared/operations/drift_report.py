@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.config.applications import Application
 from shared.operations.pages import Page, Section, read_sections
 from shared.provisioning.account_rows import AccountRows
 from shared.provisioning.drift.comparing import DriftStatus
-from shared.provisioning.drift.findings import UNOWNED_PREFIX, DriftFindings, Finding, read_unowned
+from shared.provisioning.drift.findings import DRIFT_PREFIX, UNOWNED_PREFIX, Finding, read_finding, read_unowned
 from shared.provisioning.drift.rounds import DriftRound, DriftRounds
-from shared.storage.tables import Row, Tables
+from shared.storage.tables import Row, Tables, gather_all
 
 _REPAIRED = "repaired"
+_PARALLEL_READS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class DriftReport:
     problem: str
     """Why the vendor's accounts could not be listed; empty: they were."""
     accounts: tuple[DriftedAccount, ...]
+    next: str | None = None
+    """Cursor with which the accounts go on; None: these were the last ones."""
 
     @property
     def needs_a_person(self) -> bool:
@@ -54,14 +58,29 @@ class DriftReport:
 
 
 async def report_drift(
-    app: str, mode: str, *, rounds: DriftRounds, findings: DriftFindings, rows: AccountRows
+    application: Application,
+    *,
+    rounds: DriftRounds,
+    tables: Tables,
+    rows: AccountRows,
+    limit: int = 100,
+    cursor: str = "",
 ) -> DriftReport:
-    """Read the report. Raises StorageUnavailable."""
+    """Read the report, with some of the accounts.
+
+    Raises CursorRefused, StorageUnavailable, ValueError for a limit outside 1 to 1000.
+    """
+    app = application.name
     current: DriftRound = await rounds.read(app)
-    accounts = [await _account(app, finding, rows) async for page in findings.list_findings(app) for finding in page]
+    sections = [Section(name="differs", prefix=DRIFT_PREFIX)]
+    page = await read_sections(tables, app, sections, lambda _, row: read_finding(row), limit=limit, cursor=cursor)
+    accounts: list[DriftedAccount] = []
+    for at in range(0, len(page.items), _PARALLEL_READS):
+        some = page.items[at : at + _PARALLEL_READS]
+        accounts += await gather_all([_account(app, finding, rows) for finding in some])
     return DriftReport(
         application=app,
-        mode=mode,
+        mode=application.drift.mode,
         phase=current.phase.value,
         started_at=current.started_at,
         finished_at=current.finished_at,
@@ -69,6 +88,7 @@ async def report_drift(
         unowned=current.unowned,
         problem=current.problem,
         accounts=tuple(accounts),
+        next=page.next,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.operations.pages import Page, Section, read_sections, require_word
-from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import Account, ResourceKind, read_account
 from shared.provisioning.attempt import remedy_of
 from shared.storage.tables import Row, Tables, equals
@@ -40,15 +39,6 @@ class FailedAccount:
     next_at: datetime | None
     """None: given up, or as soon as its turn comes."""
     remedy: str
-
-
-async def list_failures(tables: Tables, app: str, *, code: str = "") -> list[FailedAccount]:
-    """Read every failed account, of one error code if it is given. Raises StorageUnavailable."""
-    found: list[FailedAccount] = []
-    for kind in ResourceKind:
-        async for page in list_accounts(tables, app, kind, where="error_code ne ''", select=_COLUMNS):
-            found += [_describe(account) for account in page if code in ("", account.error_code)]
-    return found
 
 
 async def read_failures_page(

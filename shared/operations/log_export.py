@@ -91,7 +91,6 @@ class ExportReport:
     """What was written."""
 
     records: int
-    is_complete: bool
     next: str | None
     """Cursor with which the next file goes on; None: nothing is missing."""
 
@@ -139,7 +138,7 @@ async def export_log(
     finally:
         if isinstance(writer, _CsvWriter):
             writer.close()
-    return ExportReport(records=records, is_complete=following is None, next=following)
+    return ExportReport(records=records, next=following)
 
 
 def describe(line: LogLine, application: Application) -> dict[str, Any]:

@@ -132,18 +132,6 @@ async def read_log_page(
     return Page(items=tuple(lines), next=write_place(place, streams))
 
 
-async def read_log(tables: Tables, app: str, *, source_id: str = "", last: int = 50) -> list[LogLine]:
-    """Read the newest lines of an application, of one person if `source_id` is given. Raises StorageUnavailable."""
-    wanted = LogFilter(source_id=source_id)
-    found: list[LogLine] = []
-    cursor: str | None = ""
-    while len(found) < last and cursor is not None:
-        page = await read_log_page(tables, [app], wanted, limit=min(last - len(found), LARGEST_PAGE), cursor=cursor)
-        found += page.items
-        cursor = page.next
-    return found
-
-
 def _open(app: str, wanted: LogFilter, place: Place, *, count: int, limit: int) -> LogStream:
     """The stream of one of `count` applications, behind a place."""
     prefix = story_key(wanted.source_id, "") if wanted.source_id else LOG_PREFIX

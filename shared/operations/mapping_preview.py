@@ -12,12 +12,11 @@ from shared.config.provisioning_file import ScopeMode
 from shared.directory.mirror import Assignment, MirrorUser, Presence, UserFacts
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.standing import judge_standing
-from shared.rules.expressions import AppRole
+from shared.rules.expressions import REDACTED, AppRole
 from shared.rules.failures import InvalidData
 from shared.rules.mapping import MappedAccount
 from shared.scim.resources import build_resource
 
-REDACTED = "[Redact]"
 _ROLES = "appRoleAssignments"
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 

@@ -37,7 +37,7 @@ class PersonFound:
     kind: str
     """`user` or `group`."""
     id: str
-    """The directory's object id: what `tell_person` takes."""
+    """The directory's object id: what a person's story is asked for with."""
     presence: str
     """`active`, `disabled`, `soft_deleted`, `hard_deleted`; `unknown`: the sync has not seen them yet."""
     properties: Mapping[str, Any]

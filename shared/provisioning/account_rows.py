@@ -321,7 +321,6 @@ class AccountRows:
         *,
         columns: Mapping[str, Any],
         entry: LogEntry,
-        seen: str,
         closes_intent: bool,
         link: str = "",
         unlink: str = "",

@@ -26,7 +26,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType, TypeVar
@@ -390,11 +390,4 @@ def raise_columns(number: Number, *, staged: bool, queued_at: datetime | None, t
     """The columns a raise merges (protocol step 7). An empty `queued_at` leaves the row to the top-up."""
     return write_columns(
         wanted=number, pending=True, queued_at=queued_at, staged=number if staged else None, trace=trace
-    )
-
-
-def reread(account: Account, row: Row) -> Account:
-    """Decode a newer version of the same row."""
-    return replace(
-        read_account(row, application=account.application, kind=account.kind, source_id=account.source_id),
     )

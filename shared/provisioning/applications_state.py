@@ -200,10 +200,11 @@ class ApplicationStates:
 
     async def lift_quarantine(self, name: str, *, reason: str = "") -> bool:
         """End a quarantine (of the given reason, or of any); answers whether this call ended one."""
-        current = await self.read(name)
-        if current.status is not ApplicationStatus.QUARANTINE or (reason and current.reason != reason):
-            return False
-        return await self._activate(name, lambda state: state.status is ApplicationStatus.QUARANTINE)
+
+        def applies(state: ApplicationState) -> bool:
+            return state.status is ApplicationStatus.QUARANTINE and reason in ("", state.reason)
+
+        return await self._activate(name, applies)
 
     async def pause(self, name: str, detail: str) -> bool:
         """Stop pushing until a person resumes; answers whether this call did it. Everything keeps its place."""

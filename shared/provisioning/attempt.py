@@ -51,7 +51,8 @@ class Outcome:
     reason: str
     action: str = ""
     hidden_s: float = 0.0
-    """LATER and PUT_BACK: seconds until the message is visible again."""
+    """LATER and PUT_BACK: seconds until the message is visible again. DONE, with something left: until a look at it can
+    come to more."""
     steps: tuple[Step, ...] = ()
     """What the last attempt of the run came to."""
     entries: tuple[LogEntry, ...] = ()

@@ -17,6 +17,7 @@ from typing import Any
 
 from shared import telemetry
 from shared.clock import Clock, read_instant, write_instant
+from shared.provisioning.provisioning_log import invert_instant
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.tables import Operation, Row, StorageConflict, Tables
 
@@ -50,7 +51,7 @@ class AuditRecord:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """What was asked: ids, list numbers, reasons given, scopes."""
     result: str = ""
-    """The HTTP status and, where there is one, the outcome; empty: it was never finished."""
+    """The HTTP status; empty: it was never finished."""
     config: str = ""
     """Hash of the application's configuration at the time."""
 
@@ -76,9 +77,8 @@ class AuditTrail:
     ) -> AuditRecord:
         """Note that somebody is about to act. Raises StorageUnavailable, and then nothing may be done."""
         now = self.clock.now()
-        inverted = int((_LATEST - now).total_seconds() * 1_000_000)
         record = AuditRecord(
-            id=f"{inverted:018d}:{uuid.uuid4().hex[:12]}",
+            id=f"{invert_instant(now)}:{uuid.uuid4().hex[:12]}",
             at=now,
             actor=actor,
             is_verified=is_verified,
@@ -110,8 +110,8 @@ class AuditTrail:
 
     async def trim(self) -> None:
         """Remove records that are older than 400 days."""
-        inverted = int((_LATEST - (self.clock.now() - _LIFE)).total_seconds() * 1_000_000)
-        async for page in self.tables.query(AUDIT, AUDIT, first=f"{inverted:018d}", select=("at",)):
+        first = invert_instant(self.clock.now() - _LIFE)
+        async for page in self.tables.query(AUDIT, AUDIT, first=first, select=("at",)):
             try:
                 expired = [Operation.delete(row.key, etag=row.etag) for row in page]
                 await self.tables.commit_all(DurableWrite.AUDIT, AUDIT, AUDIT, expired)

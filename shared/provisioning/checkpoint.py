@@ -20,6 +20,9 @@ CHECKPOINT = "checkpoint"
 _PARTS = 30
 """Properties the state may take: as many as a row of 1 MiB holds, enough for about sixty applications."""
 
+STALLED = timedelta(minutes=15)
+"""Since the last page of a round: what was staged by then is all that can be known."""
+
 _PARTITION = "directory"
 _KEY = "streams"
 _RESTART = "restart:"
@@ -85,6 +88,19 @@ class Checkpoint:
     restarts: dict[str, RestartMark] = field(default_factory=dict)
     """Application -> its restart, as rows beside the checkpoint say: read with it, and never written with it."""
 
+    def is_in_round(self, now: datetime) -> bool:
+        """Whether users or groups are being read: a run is at it, or the last one left the rest to the next.
+
+        A round that comes no further keeps nobody waiting.
+        """
+        if self.lease_until is not None and now < self.lease_until:
+            return True
+        streams = [self.stream(name) for name in ("users", "groups")]
+        return any(
+            (each.round or each.began) and each.saved_at is not None and now - each.saved_at < STALLED
+            for each in streams
+        )
+
     def stream(self, name: str) -> StreamState:
         """The state of a stream; one never read is empty."""
         return self.streams.get(name, StreamState())
@@ -107,7 +123,9 @@ class Checkpoints:
 
     async def read(self) -> Checkpoint:
         """Read the row, and restarts beside it; an absent one is a checkpoint that never moved. One request."""
-        rows = {row.key: row for row in await self._tables.read_range(CHECKPOINT, _PARTITION, first="", before="")}
+        # Restarts come before the checkpoint itself; what else the partition holds is not asked for.
+        found = await self._tables.read_range(CHECKPOINT, _PARTITION, first=_RESTART, before=f"{_KEY}\x01")
+        rows = {row.key: row for row in found}
         restarts = {
             mark.app: mark for key, row in rows.items() if key.startswith(_RESTART) for mark in [_read_mark(row)]
         }

@@ -12,10 +12,10 @@ from datetime import datetime
 
 from shared.clock import Clock
 from shared.config.applications import Applications
-from shared.provisioning.figures.cycles import Cycle, CycleBook, config_name
+from shared.provisioning.figures.cycles import NOTHING_NEW, Cycle, CycleBook, config_name
 from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.notices.notifier import Notifier
-from shared.provisioning.pulling import Puller, PullReport
+from shared.provisioning.pulling import RUN_BUDGET_S, Puller, PullReport
 from shared.storage.tables import StorageUnavailable
 
 
@@ -29,21 +29,42 @@ class DirectorySync:
     figures: FiguresKeeper
     notifier: Notifier
     clock: Clock
+    _is_counting: bool = False
 
     async def sync(self, *, trace: str = "") -> PullReport:
-        """Pull once; answer what the pull did. Safe to call at any time. Raises what the pull raises."""
+        """Pull once, then tell; answer what the pull did. Safe to call at any time. Raises what the pull raises."""
+        report = await self.pull(trace=trace)
+        await self.tell(report)
+        return report
+
+    async def pull(self, *, trace: str = "", within_s: float = RUN_BUDGET_S) -> PullReport:
+        """Pull once, and note the run for people. Safe to call at any time. Raises what the pull raises."""
         began_at = self.clock.now()
         try:
-            report = await self.puller.pull(trace=trace)
+            report = await self.puller.pull(trace=trace, within_s=within_s)
         except StorageUnavailable as error:
             await self._note(PullReport(outcome="storage unavailable", error=str(error)), began_at)
             raise
         await self._note(report, began_at)
-        # What cannot be counted now is counted with the next tick, or by housekeeping.
-        with suppress(StorageUnavailable):
-            await self.figures.follow(report.raised)
-        await self.notifier.tell_news()
         return report
+
+    async def tell(self, report: PullReport) -> None:
+        """Count what moves, and tell people what a run found. No later run has to wait for it."""
+        await self._count(report)
+        if report.outcome != NOTHING_NEW:
+            # What else there is to tell, or is tried again, waits for housekeeping.
+            await self.notifier.tell_news()
+
+    async def _count(self, report: PullReport) -> None:
+        """One count at a time in this process; what cannot be counted now the next tick counts, or housekeeping."""
+        if self._is_counting:
+            return
+        self._is_counting = True
+        try:
+            with suppress(StorageUnavailable):
+                await self.figures.follow(report.raised)
+        finally:
+            self._is_counting = False
 
     async def _note(self, report: PullReport, began_at: datetime) -> None:
         await self.cycles.note(

@@ -113,7 +113,6 @@ class Failures:
             entry=attempt.log(
                 self.new_id(), status=LogStatus.WARNING, reason=reason, duration_ms=self._ms(attempt), answer=answer
             ),
-            seen=attempt.seen,
             closes_intent=False,
         )
         if tripped:
@@ -174,7 +173,6 @@ class Failures:
             attempt.account,
             columns=columns,
             entry=entry,
-            seen=attempt.seen,
             closes_intent=earlier.intent is None,
         )
         if saved is None:
@@ -274,7 +272,6 @@ class Failures:
             account,
             columns=columns,
             entry=entry,
-            seen=attempt.seen,
             closes_intent=True,
             unlink=account.target_id,
         )
@@ -341,7 +338,7 @@ class Failures:
         keeps = attempt.before.intent is not None
         columns |= self._closed_intent(attempt)
         saved = await self.rows.save_leased(
-            write, attempt.account, columns=columns, entry=entry, seen=attempt.seen, closes_intent=not keeps
+            write, attempt.account, columns=columns, entry=entry, closes_intent=not keeps
         )
         return saved is not None
 
@@ -392,7 +389,6 @@ class Failures:
                 attempt.account,
                 columns=columns,
                 entry=entry,
-                seen=attempt.seen,
                 closes_intent=before.intent is None,
             )
         else:

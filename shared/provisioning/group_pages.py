@@ -36,7 +36,6 @@ from shared.storage.tables import Operation, Row, gather_all
 
 STREAM = "groups"
 _PARALLEL_READS = 16
-_UNSEEN_BATCH = 50
 _MEMBER_BATCH = 1000
 """Memberships written together: they are spread over 16 partitions, and a transaction holds 100 rows of one."""
 

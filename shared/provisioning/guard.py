@@ -2,8 +2,8 @@
 
 It is enforced where a destructive plan is made: without a permit in its row no consumer sends one. This module only
 decides when staged rows get their permits: all that are staged, together, at the end of a round, and only while the
-count of the rolling day stays under the application's thresholds. Otherwise they are held, everything else goes on,
-and nothing but a person, or the return of the people concerned, ends the hold.
+count of the rolling day stays under the application's thresholds; before its end only far below them. Otherwise they
+are held, everything else goes on, and nothing but a person, or the return of the people concerned, ends the hold.
 
 Marker rows `staged:<account key>` list what is staged, so that a release reads the leavers and not the application.
 """
@@ -20,6 +20,7 @@ from shared import telemetry
 from shared.clock import Clock, read_instant, write_instant
 from shared.config.applications import Application
 from shared.config.provisioning_file import DeletionGuard
+from shared.provisioning.account_lists import list_accounts
 from shared.provisioning.accounts import (
     ACCOUNTS,
     GUARD_KEY,
@@ -58,6 +59,9 @@ RELEASE_TRIES = 4
 
 ENQUEUED_AT_ONCE = 100
 """Of a larger release the sweep queues the rest in the vendor's pace, still before everything else."""
+
+READ_ONE_BY_ONE = 50
+"""Staged rows that are read by their keys; of more a look through the application costs fewer requests."""
 
 STAGED_PREFIX = "staged:"
 
@@ -130,6 +134,16 @@ def judge_hold(thresholds: DeletionGuard, guard: Guard, *, counted: int, still_h
     return Verdict.HOLD if still_held or distrusted else verdict
 
 
+def is_far_below(thresholds: DeletionGuard, *, total: int, population: int) -> bool:
+    """Whether `total` is less than half of what may lose access, so that some may go before their round ends. Pure.
+
+    Until then it is not known how many leave together (protocol T37).
+    """
+    if 2 * total >= thresholds.max_count:
+        return False
+    return population < thresholds.min_population or 2 * total < population * thresholds.max_percent / 100
+
+
 def needs_population(thresholds: DeletionGuard, total: int) -> bool:
     """Whether the percentage could matter for this many; if not, nobody has to count the accounts."""
     return total > thresholds.min_population * thresholds.max_percent / 100
@@ -174,12 +188,11 @@ class GuardKeeper:
 
     async def release(self, application: Application) -> Release:
         """Give permits to all that is staged, or hold it (steps 13 and 14). Idempotent."""
-        for _ in range(RELEASE_TRIES):
-            try:
-                return await self._release(application)
-            except StorageConflict:
-                continue
-        return Release(verdict=Verdict.NOTHING, staged=0)
+        return await self._try_release(application, in_round=False)
+
+    async def release_in_round(self, application: Application) -> Release:
+        """The same while a round is being read: nobody goes unless all that is staged is far below the thresholds."""
+        return await self._try_release(application, in_round=True)
 
     async def distrust(self, app: str) -> None:
         """Let a person decide about everybody who is staged within the next day, however few (protocol T28).
@@ -232,7 +245,15 @@ class GuardKeeper:
         )
         return await self._read_accounts(application, [row.key for row in rows])
 
-    async def _release(self, application: Application) -> Release:
+    async def _try_release(self, application: Application, *, in_round: bool) -> Release:
+        for _ in range(RELEASE_TRIES):
+            try:
+                return await self._release(application, in_round=in_round)
+            except StorageConflict:
+                continue
+        return Release(verdict=Verdict.NOTHING, staged=0)
+
+    async def _release(self, application: Application, *, in_round: bool) -> Release:
         accounts = await self._read_marked(application)
         if not accounts:
             return Release(verdict=Verdict.NOTHING, staged=0)
@@ -242,7 +263,8 @@ class GuardKeeper:
         counted = [account for account in staged if counts(account)]
         uncounted = [account for account in staged if not counts(account)]
         released = guard.released_since(now - WINDOW)
-        if needs_population(application.deletion_guard, released + len(counted)):
+        total = released + len(counted)
+        if needs_population(application.deletion_guard, 2 * total if in_round else total):
             guard = await self._with_population(application, guard)
         await self._forget_markers(application.name, [a for a in accounts if not a.staged])
         still_held = any(account.staged <= guard.held_up_to for account in counted)
@@ -251,6 +273,10 @@ class GuardKeeper:
             guard = await self._hold(application, guard, counted)
             await self._permit(application, guard, [], uncounted)
             return Release(verdict=Verdict.HOLD, staged=len(counted))
+        population = guard.population
+        if in_round and not is_far_below(application.deletion_guard, total=total, population=population):
+            await self._permit(application, guard, [], uncounted)
+            return Release(verdict=Verdict.NOTHING, staged=len(counted))
         if guard.held_up_to:
             guard = replace(guard, held_up_to="", held_since=None)
         await self._permit(application, guard, counted, uncounted)
@@ -329,18 +355,23 @@ class GuardKeeper:
                 continue
 
     async def _read_accounts(self, application: Application, markers: list[str]) -> list[Account]:
-        accounts: list[Account] = []
+        """The rows that markers are about: a few one by one, many in one look through the application."""
+        app, accounts = application.name, dict[str, Account]()
+        if len(markers) > READ_ONE_BY_ONE:
+            for kind in ResourceKind:
+                async for page in list_accounts(self._tables, app, kind, where="staged ne ''"):
+                    accounts |= {account.key: account for account in page}
         keys = [marker.removeprefix(STAGED_PREFIX) for marker in markers]
         # Other resources are another version's: they go on waiting for it.
         keys = [key for key in keys if key.partition(":")[0] in _KINDS]
-        for at in range(0, len(keys), 16):
-            rows = await gather_all([self._tables.read(ACCOUNTS, application.name, key) for key in keys[at : at + 16]])
-            for key, row in zip(keys[at : at + 16], rows, strict=True):
-                kind, _, source_id = key.partition(":")
-                accounts.append(
-                    read_account(row, application=application.name, kind=ResourceKind(kind), source_id=source_id)
-                )
-        return accounts
+        # Whose mark was taken off, too: their markers are removed.
+        left = [key for key in keys if key not in accounts]
+        for at in range(0, len(left), 16):
+            rows = await gather_all([self._tables.read(ACCOUNTS, app, key) for key in left[at : at + 16]])
+            for key, row in zip(left[at : at + 16], rows, strict=True):
+                kind_name, _, source_id = key.partition(":")
+                accounts[key] = read_account(row, application=app, kind=ResourceKind(kind_name), source_id=source_id)
+        return [accounts[key] for key in keys]
 
     async def _with_population(self, application: Application, guard: Guard) -> Guard:
         """Count the linked accounts, at most once a day."""

@@ -22,6 +22,7 @@ from shared.provisioning.applications_state import (
 from shared.provisioning.attempt import OutcomeKind
 from shared.provisioning.audit_trail import AuditTrail
 from shared.provisioning.backlog import Backlog
+from shared.provisioning.checkpoint import Checkpoints
 from shared.provisioning.drift.verifying import Verifier
 from shared.provisioning.figures.keeping import FiguresKeeper
 from shared.provisioning.guard import GuardKeeper
@@ -54,6 +55,7 @@ class Housekeeper:
     reminders: Reminders
     tables: Tables
     states: ApplicationStates
+    checkpoints: Checkpoints
     guard: GuardKeeper
     backlog: Backlog
     wakeups: MemberWakeups
@@ -70,8 +72,10 @@ class Housekeeper:
     async def keep_house(self) -> Mapping[str, int]:
         """Remind, release what the guard permits, probe, queue what is due, trim, count, tell, subscribe, verify."""
         await self.reminders.tell()
+        in_round = (await self.checkpoints.read()).is_in_round(self.clock.now())
+        release_staged = self.guard.release_in_round if in_round else self.guard.release
         for application in self.applications.enabled:
-            await self.guard.release(application)
+            await release_staged(application)
             await self.states.announce(application.name)
             await self._probe(application)
             if application.has_members:
@@ -97,7 +101,7 @@ class Housekeeper:
         if not is_quarantined or not due or state.reason == UNREADABLE:
             return
         if await self._is_well(application, state):
-            await self.states.lift_quarantine(application.name)
+            await self.states.lift_quarantine(application.name, reason=state.reason)
         else:
             await self.states.postpone_probe(application.name)
 

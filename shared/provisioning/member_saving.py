@@ -57,7 +57,12 @@ class MemberSaves:
         columns = {**write_columns(intent=None, intent_at=None, lease_token=None), **self._left_columns(attempt)}
         await self.rows.save_unleased(DurableWrite.SAVE_NOTHING, attempt.account, columns=columns, entry=None)
         await self._go_on(attempt)
-        return Outcome(kind=OutcomeKind.DONE, reason="members_compared", action=ProvisioningAction.SKIP)
+        return Outcome(
+            kind=OutcomeKind.DONE,
+            reason="members_compared",
+            action=ProvisioningAction.SKIP,
+            hidden_s=self._waits(attempt),
+        )
 
     async def save_sent(self, attempt: Attempt, answer: Answer) -> Outcome:
         """Step 30: the vendor has them. What was sent is noted before the row stops saying that it is in doubt."""
@@ -121,7 +126,7 @@ class MemberSaves:
             columns |= {"chunk": 1, "fill": batch.fill}
         await self._save(attempt, DurableWrite.SAVE_LATER, columns, self._entry(attempt, LogStatus.FAILURE, answer))
         await self._go_on(attempt)
-        return Outcome(kind=OutcomeKind.LATER, reason="members_refused", hidden_s=0.0)
+        return Outcome(kind=OutcomeKind.LATER, reason="members_refused", hidden_s=self._waits(attempt))
 
     def _settled_columns(self, attempt: Attempt) -> dict[str, Any]:
         """Nothing is left."""
@@ -158,22 +163,23 @@ class MemberSaves:
     async def _save(
         self, attempt: Attempt, write: DurableWrite, columns: Mapping[str, Any], entry: LogEntry
     ) -> Account | None:
-        return await self.rows.save_leased(
-            write, attempt.account, columns=columns, entry=entry, seen=attempt.seen, closes_intent=True
-        )
+        return await self.rows.save_leased(write, attempt.account, columns=columns, entry=entry, closes_intent=True)
 
     def _entry(self, attempt: Attempt, status: LogStatus, answer: Answer) -> LogEntry:
         reason = EMPTIED if attempt.standing is not None and not attempt.standing.is_active else "members_changed"
         return attempt.log(self.new_id(), status=status, reason=reason, duration_ms=self._ms(attempt), answer=answer)
 
     async def _go_on(self, attempt: Attempt) -> None:
-        """Step 31: the next part; what only waits for accounts under way waits a little."""
+        """Step 31: the next part; what only waits for accounts under way waits a little.
+
+        Who asked goes on by themselves, and leaves one message when their time is up.
+        """
         assert attempt.batch is not None
         batch, account = attempt.batch, attempt.account
         if batch.is_last and batch.refused:
             return
         wait_s = self._waits(attempt)
-        if wait_s >= IN_DOUBT_S or (attempt.asked and not wait_s):
+        if wait_s >= IN_DOUBT_S or attempt.asked:
             return
         message = Message(app=account.application, kind=account.kind, id=account.source_id, trace=attempt.trace)
         await self.queues.send(DurableWrite.ENQUEUE_AGAIN, message, first=attempt.first, hidden_s=wait_s)

@@ -50,7 +50,6 @@ IN_DOUBT = "member:"
 
 _PARALLEL_READS = 16
 _PAGES_DROPPED = 20
-_TRIES = 5
 
 
 @dataclass(slots=True, kw_only=True)

@@ -84,11 +84,14 @@ class NotifiedSync:
                 await self.clock.sleep(max(0.0, self._began_at + APART_S - self.clock.monotonic()))
                 waits = self._is_awaited = False
                 self._began_at = self.clock.monotonic()
-                report = await self.directory_sync.sync(trace=message.trace)
-                return await self._put_back(message) if report.outcome in LEASE_TAKEN else Heeded.RUN
+                report = await self.directory_sync.pull(trace=message.trace)
+                heeded = await self._put_back(message) if report.outcome in LEASE_TAKEN else Heeded.RUN
         finally:
             if waits:
                 self._is_awaited = False
+        # Figures and slow receivers keep no later ring waiting.
+        await self.directory_sync.tell(report)
+        return heeded
 
     async def _put_back(self, message: DirectoryChanged) -> Heeded:
         if message.attempt > len(_WAITS_S):

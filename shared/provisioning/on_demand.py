@@ -3,8 +3,9 @@
 It is no second way to a vendor. The row is raised as by a change of the directory and then worked on by the consumer
 itself, in this process, beside the running service; lease, intent, grace, rate limit, guard and log are its own.
 
-    1 refuse what is paused   2 read the directory first, if asked   3 raise the row   4 consumer, steps 17 to 31
-    5 staged: ask the guard   6 again, until nothing is left or the time is up   7 one message for what is left
+    1 refuse what is paused   2 read the directory first, if asked, then 1 again   3 raise the row
+    4 consumer, steps 17 to 31   5 staged: ask the guard   6 again, until nothing is left or the time is up
+    7 one message for what is left
 
 Why the order of durable writes is safe (protocol section 5): there is no new order. The raise is the puller's step 7
 for one row, with a number that is new for it: under the ETag of the row that was read its own number, last field one
@@ -32,7 +33,9 @@ from shared.provisioning.account_rows import AccountRows, RowMoved
 from shared.provisioning.accounts import FROM_START, Account, ResourceKind
 from shared.provisioning.applications_state import UNREADABLE, ApplicationStates, ApplicationStatus
 from shared.provisioning.attempt import Outcome, OutcomeKind
-from shared.provisioning.guard import GuardKeeper
+from shared.provisioning.checkpoint import Checkpoints
+from shared.provisioning.directory_sync import DirectorySync
+from shared.provisioning.guard import GuardKeeper, loses_members
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.on_demand_report import (
     OnDemandOutcome,
@@ -45,11 +48,10 @@ from shared.provisioning.on_demand_report import (
     tell_next,
     told_last,
 )
-from shared.provisioning.provisioning_log import Step, scoping_step
-from shared.provisioning.pulling import Puller
+from shared.provisioning.provisioning_log import Step
 from shared.provisioning.reconcile import Reconciler
 from shared.provisioning.standing import judge_standing, needs_groups
-from shared.provisioning.steps import all_six, import_step, unjudged_step
+from shared.provisioning.steps import all_six, import_step, scoping_step, unjudged_step
 from shared.rules.failures import InvalidData
 from shared.storage.durable_writes import DurableWrite
 from shared.storage.queues import Message, Queues
@@ -76,7 +78,8 @@ class _Run:
     message: Message
     started: float
     refreshed: RefreshOutcome = RefreshOutcome.NOT_ASKED
-    probing: bool = False
+    quarantine: str = ""
+    """Reason of the quarantine that this is a probe of; a quarantine with another one is not ended by it."""
     runs: list[Outcome] = field(default_factory=list)
     until: datetime | None = None
     """When it goes on without us."""
@@ -89,9 +92,10 @@ class OnDemand:
     rows: AccountRows
     mirror: Mirror
     states: ApplicationStates
+    checkpoints: Checkpoints
     guard: GuardKeeper
     memberships: Memberships
-    puller: Puller
+    directory_sync: DirectorySync
     reconciler: Reconciler
     queues: Queues
     clock: Clock
@@ -109,31 +113,42 @@ class OnDemand:
         """
         message = Message(app=application.name, kind=kind, id=source_id, trace=trace or self.new_id())
         run = _Run(application=application, message=message, started=self.clock.monotonic())
-        state = await self.states.read_fresh(application.name)
-        if not application.enabled:
-            return await self._refuse(run, OnDemandOutcome.SKIPPED, "not_enabled")
-        if state.status is ApplicationStatus.PAUSED:
-            return await self._refuse(run, OnDemandOutcome.PAUSED, state.reason)
-        if state.is_stopped and state.reason == UNREADABLE:
-            # Who is assigned is not known: no probe goes out either.
-            return await self._refuse(run, OnDemandOutcome.QUARANTINED, state.reason)
-        run.probing = state.is_stopped
-        if refresh:
+        refused = await self._check_stopped(run)
+        if refresh and not refused:
             run.refreshed = await self._read_directory(run)
+            # That takes seconds: a person may have paused the application by now, or its assignments proved unreadable.
+            refused = await self._check_stopped(run)
+        if refused:
+            return await self._refuse(run, *refused)
         account = await self._raise(run)
         if account is None:
             return await self._tell_without_row(run)
         account = await self._work(run, account)
         ended = False
-        if run.probing and has_written(run.runs):
-            ended = await self.states.lift_quarantine(application.name)
+        if run.quarantine and has_written(run.runs):
+            ended = await self.states.lift_quarantine(application.name, reason=run.quarantine)
         return await self._report(run, account, quarantine_ended=ended)
+
+    # 1
+
+    async def _check_stopped(self, run: _Run) -> tuple[OnDemandOutcome, str] | None:
+        """Why nothing is done for this application; otherwise note the quarantine that this is a probe of."""
+        if not run.application.enabled:
+            return OnDemandOutcome.SKIPPED, "not_enabled"
+        state = await self.states.read_fresh(run.application.name)
+        if state.status is ApplicationStatus.PAUSED:
+            return OnDemandOutcome.PAUSED, state.reason
+        if state.is_stopped and state.reason == UNREADABLE:
+            # Who is assigned is not known: no probe goes out either.
+            return OnDemandOutcome.QUARANTINED, state.reason
+        run.quarantine = state.reason if state.is_stopped else ""
+        return None
 
     # 2
 
     async def _read_directory(self, run: _Run) -> RefreshOutcome:
         """The ordinary sync, under its own lease; whoever has it already is not disturbed."""
-        report = await self.puller.pull(trace=run.message.trace, within_s=self.budget_s * _REFRESH_SHARE)
+        report = await self.directory_sync.pull(trace=run.message.trace, within_s=self.budget_s * _REFRESH_SHARE)
         match report.outcome:
             case "pulled" | "nothing new":
                 return RefreshOutcome.READ
@@ -191,7 +206,7 @@ class OnDemand:
         wait_s, asked_guard = _SOONEST_S, False
         for _ in range(_ROUNDS):
             outcome = await self.reconciler.provision(
-                run.message, first=bool(account.permit), probing=run.probing, asked=True
+                run.message, first=bool(account.permit), probing=bool(run.quarantine), asked=True
             )
             run.runs.append(outcome)
             account = await self.rows.read(account.application, account.kind, account.source_id)
@@ -201,7 +216,7 @@ class OnDemand:
                 if asked_guard or left_s <= 0:
                     return account
                 asked_guard = True
-                await self.guard.release(run.application)
+                await self._ask_guard(run)
                 account = await self.rows.read(account.application, account.kind, account.source_id)
                 if not account.permit:
                     return account
@@ -219,6 +234,18 @@ class OnDemand:
                 await self._wait(min(ahead_s, wait_s) if is_leased else ahead_s)
         return account
 
+    async def _ask_guard(self, run: _Run) -> None:
+        """Let it decide now, unless others may be staged yet who leave together with this one."""
+        if (await self.checkpoints.read()).is_in_round(self.clock.now()):
+            await self.guard.release_in_round(run.application)
+        else:
+            await self.guard.release(run.application)
+
+    async def _asks_person(self, run: _Run, account: Account) -> bool:
+        """Whether a person is asked about a staged account; if not, the guard has not decided yet."""
+        guard = await self.guard.read(account.application)
+        return bool(guard.held_up_to) or loses_members(run.application, account)
+
     async def _wait(self, seconds: float) -> None:
         while seconds > 0:
             await self.clock.sleep(min(seconds, _LONGEST_S))
@@ -230,8 +257,8 @@ class OnDemand:
     # 7
 
     async def _leave_to_queue(self, run: _Run, outcome: Outcome, account: Account, hidden_s: float) -> None:
-        """One message; who failed for now has sent theirs already."""
-        if outcome.kind is not OutcomeKind.LATER:
+        """One message; who failed for now has sent theirs already, but not a group that goes on without a member."""
+        if outcome.kind is not OutcomeKind.LATER or outcome.reason == "members_refused":
             await self.queues.send(
                 DurableWrite.PUT_BACK, run.message, first=bool(account.permit), hidden_s=max(0.0, hidden_s)
             )
@@ -265,6 +292,7 @@ class OnDemand:
         left = 0
         if outcome is OnDemandOutcome.UNFINISHED and account.kind is ResourceKind.GROUP:
             left = await self.memberships.count_left(account)
+        undecided = outcome is OnDemandOutcome.HELD and not await self._asks_person(run, account)
         last = told_last(attempts, outcome)
         until = run.until or (account.next_attempt_at if account.pending else None)
         return OnDemandReport(
@@ -283,7 +311,7 @@ class OnDemand:
             state=account.state.value if account.etag else "",
             pending=account.pending,
             next_attempt_at=until,
-            next=tell_next(outcome, account, until=until, left=left),
+            next=tell_next(outcome, account, until=until, left=left, undecided=undecided),
             left=left,
             attempts=attempts,
             refreshed=run.refreshed,
@@ -301,5 +329,5 @@ def goes_on_at(outcome: Outcome, account: Account, now: datetime) -> datetime | 
         return account.next_attempt_at or now + timedelta(seconds=outcome.hidden_s)
     if outcome.kind is OutcomeKind.DONE and account.pending:
         waits = account.tried == account.wanted and account.next_attempt_at is not None
-        return account.next_attempt_at if waits else now
+        return account.next_attempt_at if waits else now + timedelta(seconds=outcome.hidden_s)
     return None

@@ -236,10 +236,19 @@ _NEXT: Mapping[OnDemandOutcome, str] = {
 }
 _REJECTED = "A person rejected this departure: access is kept until the directory changes again for this account."
 
+_UNDECIDED = (
+    "The deletion guard decides at the end of the round in which the directory is read, or within minutes; until then "
+    "access is kept."
+)
 
-def tell_next(outcome: OnDemandOutcome, account: Account, *, until: datetime | None, left: int) -> str:
-    """What happens next, in a sentence."""
+
+def tell_next(
+    outcome: OnDemandOutcome, account: Account, *, until: datetime | None, left: int, undecided: bool = False
+) -> str:
+    """What happens next, in a sentence. `undecided`: it is held, and no person is asked."""
     if outcome is OnDemandOutcome.HELD and account.rejected and account.rejected == account.wanted:
         return _REJECTED
+    if undecided:
+        return _UNDECIDED
     at = f" at {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
     return _NEXT[outcome].format(at=at, left=f"; {left} memberships are left" if left else "")

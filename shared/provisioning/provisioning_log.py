@@ -21,8 +21,8 @@ from typing import Any
 from shared.clock import write_instant
 from shared.provisioning.accounts import Account
 from shared.provisioning.planning import Plan, ProvisioningAction
-from shared.provisioning.standing import Standing
 from shared.rules.attribute_paths import JSON
+from shared.rules.expressions import REDACTED
 from shared.storage.tables import Operation, Row
 
 LOG_PREFIX = "log:"
@@ -154,23 +154,9 @@ def modified_properties(account: Account, plan: Plan) -> list[dict[str, Any]]:
         if path in new and before == after:
             continue
         if path in redacted:
-            before, after = (None if before is None else "[Redact]"), (None if after is None else "[Redact]")
+            before, after = (None if before is None else REDACTED), (None if after is None else REDACTED)
         modified.append({"displayName": path, "oldValue": _cut(before), "newValue": _cut(after)})
     return modified
-
-
-def scoping_step(standing: Standing) -> Step:
-    """What scoping said, clause by clause."""
-    return Step(
-        type=StepType.SCOPING,
-        status=LogStatus.SUCCESS if standing.is_active else LogStatus.SKIPPED,
-        description=standing.reason,
-        details={
-            "IsEffectivelyEntitledForProvisioning": standing.is_active,
-            "ScopeEvaluationResult": dict(standing.explanation),
-            "Roles": [role.value or role.id for role in standing.roles],
-        },
-    )
 
 
 def encode_step(step: Step) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from shared.clock import Clock
 from shared.config.applications import Application, Applications
@@ -254,14 +253,6 @@ class PullRun:
         saved = self.numbers.last() if complete else moved.saved
         released = replace(moved, saved=saved, lease_token="", lease_until=None)
         self.checkpoint = await self._conditional(DurableWrite.WATERMARK, released)
-
-    async def release_lease(self, *, blocked_until_s: float = 0.0) -> None:
-        """Give the lease back without moving anything; note how long Graph asked us to wait."""
-        blocked = self.clock.now() + timedelta(seconds=blocked_until_s) if blocked_until_s else None
-        released = replace(
-            self.checkpoint, lease_token="", lease_until=None, blocked_until=blocked or self.checkpoint.blocked_until
-        )
-        self.checkpoint = await self._conditional(DurableWrite.PULLER_RELEASE, released)
 
     async def renew(self) -> None:
         """Renew the lease when a quarter of it is over."""

@@ -401,8 +401,13 @@ class Puller:
             outcome, run.error = "unavailable", str(error)
             telemetry.emit(_event_of(error), reason=str(error))
         run.raised_at = self.clock.monotonic()
+        is_over = outcome != "to be continued" and _rounds_ended(run, firsts)
+        release_staged = self.guard.release if is_over else self.guard.release_in_round
+        if is_over and any(first.state.began for first in firsts):
+            # Earlier runs of the same round may have staged somebody, and waited for its end.
+            run.staged.update(application.name for application in self.applications.enabled)
         for app in sorted(run.staged):
-            release = await self.guard.release(self.applications[app])
+            release = await release_staged(self.applications[app])
             if release.released > ENQUEUED_AT_ONCE and app not in run.checkpoint.backlog:
                 run.checkpoint = run.checkpoint.with_backlog(app, "")
             await run.renew()
@@ -478,6 +483,11 @@ class Puller:
 
     def _blocked_until(self, seconds: float) -> datetime | None:
         return self.clock.now() + timedelta(seconds=seconds) if seconds else None
+
+
+def _rounds_ended(run: PullRun, firsts: Sequence[FirstPage]) -> bool:
+    """Whether users and groups were read to the end: all who leave together are staged."""
+    return all(first.stream in run.finished for first in firsts if first.is_news)
 
 
 def _knows_assignments(run: PullRun, application: Application) -> bool:

@@ -24,7 +24,7 @@ from shared.crashes import describe_crash
 from shared.directory.mirror import Mirror
 from shared.provisioning.account_rows import AccountRows, IndexTaken, RowMoved
 from shared.provisioning.accounts import FROM_START, IntentKind, ResourceKind
-from shared.provisioning.applications_state import ApplicationStates
+from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.attempt import Attempt, Outcome, OutcomeKind
 from shared.provisioning.deciding import Decider
 from shared.provisioning.exporting import Exporter
@@ -36,7 +36,7 @@ from shared.provisioning.member_saving import MemberSaves
 from shared.provisioning.memberships import Memberships
 from shared.provisioning.names import Names
 from shared.provisioning.planning import EMPTIED, ProvisioningAction, without_stale
-from shared.provisioning.provisioning_log import LogEntry, Step, scoping_step
+from shared.provisioning.provisioning_log import LogEntry, Step
 from shared.provisioning.references import References
 from shared.provisioning.retrying import is_due
 from shared.provisioning.saving import Saves
@@ -49,6 +49,7 @@ from shared.provisioning.steps import (
     members_step,
     processing_step,
     reference_step,
+    scoping_step,
     unjudged_step,
     unmapped_step,
 )
@@ -92,8 +93,9 @@ class Reconciler:
     async def provision(self, message: Message, *, first: bool, probing: bool = False, asked: bool = False) -> Outcome:
         """Work on one account. Safe with late, doubled, reordered and foreign messages.
 
-        `probing` works although the application is quarantined. `asked`: a person waits for the answer; what is put
-        back, or goes on at once, is left to the caller. Raises only StorageUnavailable and bugs.
+        `probing` works although the application is quarantined, but not against a person's pause. `asked`: a person
+        waits for the answer; what is put back, or goes on at once, is left to the caller. Raises only
+        StorageUnavailable and bugs.
         """
         application = self.applications.get(message.app)
         if application is None or not application.enabled:
@@ -121,7 +123,7 @@ class Reconciler:
     async def _admit(self, application: Application, *, probing: bool) -> Outcome | None:
         """Step 17: paused or quarantined ends the message; another configuration in force puts it back."""
         state = await self.states.read(application.name)
-        if state.is_stopped and not probing:
+        if state.status is ApplicationStatus.PAUSED or (state.is_stopped and not probing):
             return Outcome(kind=OutcomeKind.ENDED, reason=state.status)
         if state.config and state.config != application.config_hash:
             return Outcome(kind=OutcomeKind.PUT_BACK, reason="other_configuration", hidden_s=CONFIG_WAIT_S)
@@ -186,7 +188,8 @@ class Reconciler:
         state = await self.states.read(application.name)
         account = await self.rows.read(application.name, ResourceKind(message.kind), message.id)
         if account.kind is ResourceKind.GROUP and generation_of(account.config) < state.generation:
-            account = replace(account, fill=FROM_START if not account.fill else account.fill)
+            # Half a fill, too: who was compared before the restart is compared again.
+            account = replace(account, fill=FROM_START)
         return Attempt(
             application=application,
             account=account,

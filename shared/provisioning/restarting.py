@@ -24,13 +24,11 @@ from enum import StrEnum
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Application
-from shared.provisioning.account_lists import list_accounts
-from shared.provisioning.accounts import ResourceKind
 from shared.provisioning.applications_state import ApplicationStates, ApplicationStatus
 from shared.provisioning.checkpoint import Checkpoints, RestartMark
-from shared.provisioning.generations import is_behind, next_generation, row_config
+from shared.provisioning.generations import next_generation
 from shared.provisioning.retries import Retries
-from shared.storage.tables import CONTENDED_TRIES, StorageConflict, StorageContended, Tables
+from shared.storage.tables import CONTENDED_TRIES, StorageConflict, StorageContended
 
 
 class RestartScope(StrEnum):
@@ -74,7 +72,6 @@ class Restarts:
     checkpoints: Checkpoints
     states: ApplicationStates
     retries: Retries
-    tables: Tables
     clock: Clock
 
     async def restart(self, application: Application, scopes: Collection[RestartScope]) -> RestartReport:
@@ -117,31 +114,16 @@ class Restarts:
             watch=_watch(ordered, state.status),
         )
 
-    async def count_left(self, application: Application) -> int:
-        """How many account rows the last restart, or a change of configuration, has not come to yet.
-
-        Held accounts count until a person has answered. A request per thousand of them. Raises StorageUnavailable.
-        """
-        state = await self.states.read_fresh(application.name)
-        current = row_config(application.config_hash, state.generation)
-        left = 0
-        for kind in ResourceKind:
-            async for page in list_accounts(
-                self.tables, application.name, kind, where=f"config ne '{current}'", select=("config", "wanted")
-            ):
-                left += sum(bool(account.wanted) and is_behind(account.config, current) for account in page)
-        return left
-
     async def _begin_generation(self, app: str, *, asserts: bool) -> int:
-        """The mark first, then the number: whoever finds the mark carries the rest out. One that is open goes on."""
+        """The mark first, then the number: whoever finds the mark carries the rest out."""
         for _ in range(CONTENDED_TRIES):
             state = await self.states.read_fresh(app)
             earlier = await self.checkpoints.read_restart(app)
             mark = RestartMark(
                 app=app,
-                generation=max(
-                    next_generation(state.generation, self.clock.now()),
-                    earlier.generation if earlier is not None else 0,
+                # Above one that is open, too: rows may have been applied after it by the time this one asserts them.
+                generation=next_generation(
+                    max(state.generation, earlier.generation if earlier is not None else 0), self.clock.now()
                 ),
                 asserts=asserts or (earlier is not None and earlier.asserts),
                 etag=earlier.etag if earlier is not None else "",

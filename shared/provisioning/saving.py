@@ -139,7 +139,6 @@ class Saves:
                 leased,
                 columns=columns,
                 entry=entry,
-                seen=attempt.seen,
                 closes_intent=not keeps_doubt,
                 link=target_id if created else "",
                 unlink=leased.target_id if deleted else "",

@@ -17,6 +17,7 @@ from shared.provisioning.matching import Found, Verdict
 from shared.provisioning.member_changes import MemberBatch
 from shared.provisioning.planning import Plan
 from shared.provisioning.provisioning_log import LogStatus, Step, StepType
+from shared.provisioning.standing import Standing
 from shared.rules.failures import InvalidData
 from shared.scim.answers import Answer, AnswerKind
 
@@ -52,6 +53,20 @@ def matching_step(found: Found) -> Step:
     """What a look-up at the vendor found."""
     return Step(
         type=StepType.MATCHING, status=_MATCHED[found.verdict], description=found.verdict, details=found.details
+    )
+
+
+def scoping_step(standing: Standing) -> Step:
+    """What scoping said, clause by clause."""
+    return Step(
+        type=StepType.SCOPING,
+        status=LogStatus.SUCCESS if standing.is_active else LogStatus.SKIPPED,
+        description=standing.reason,
+        details={
+            "IsEffectivelyEntitledForProvisioning": standing.is_active,
+            "ScopeEvaluationResult": dict(standing.explanation),
+            "Roles": [role.value or role.id for role in standing.roles],
+        },
     )
 
 

@@ -45,12 +45,6 @@ class Lookup:
     filter_ignored: bool = False
     """True: the vendor returned others too, so matching by list is the better setting."""
 
-    @property
-    def filter_refused(self) -> bool:
-        """True when the vendor cannot look up by this attribute, so that a fallback to a list is due."""
-        incompatible = self.filter_ignored and not self.answer.ok
-        return incompatible or (self.answer.kind is AnswerKind.REJECTED and self.answer.status in {400, 501})
-
 
 class ScimClient:
     """Speaks SCIM with one application's vendor. Expected failures are answers, never exceptions."""

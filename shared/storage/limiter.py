@@ -111,13 +111,6 @@ class Limiter:
         """Slots so far, of all applications: reserved, entered, late (its owner woke after it), void, over (nobody took
         it). Every request to a vendor with a limit is one that was entered."""
 
-    async def wait_for_slot(self, app: str, rate: float | None, *, first: bool) -> None:
-        """Return when one request may be sent, at once when there is no limit.
-
-        Raises RateLimited when that would take more than two seconds.
-        """
-        await self.depart(app, rate, await self.reserve(app, rate, first=first), first=first)
-
     async def approach(self, slot: datetime | None) -> None:
         """Wait until a slot is so near that what is left to do is to bring the connection about."""
         if slot is not None and (wait := (slot - self._now()).total_seconds() - APPROACH_S) > 0:

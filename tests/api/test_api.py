@@ -160,11 +160,41 @@ async def test_a_body_that_is_no_json_or_too_large_is_refused_and_never_echoed(s
     )
     wrong = await stage.client.post(path, json={"reason": {"nested": "secret-17"}})
     large = await stage.client.post(path, content=b" " * 2_000_001)
+    chunked = await stage.client.post(path, content=in_chunks(b" " * 2_000_001))
+    endless = await stage.client.post(path, content=b"{}", headers={"content-length": "9" * 5000})
 
     assert_problem(broken, 422, "invalid-request")
     assert_problem(wrong, 422, "invalid-request")
-    assert_problem(large, 413, "too-large")
+    for each in (large, chunked, endless):
+        assert_problem(each, 413, "too-large")
     assert "secret-17" not in broken.text + wrong.text
+
+
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
+    """A body that does not announce its length."""
+    for at in range(0, len(content), 100_000):
+        yield content[at : at + 100_000]
+
+
+async def test_a_body_in_chunks_is_read_whole(stage: Stage) -> None:
+    answer = await stage.client.post(
+        f"/applications/{APP}/pause",
+        content=in_chunks(b'{"reason": "maintenance"}'),
+        headers={"content-type": "application/json"},
+    )
+
+    assert answer.status_code == 200
+
+
+async def test_of_thousands_of_mistakes_the_first_ones_are_listed(stage: Stage) -> None:
+    text = stage.world.services.settings.provisioning_config.read_text("utf-8")
+    posted = text + "".join(f"    unknown{at}: 1\n" for at in range(10_000))
+
+    answer = await stage.client.post("/preview", json={"configuration": posted})
+
+    assert_problem(answer, 422, "configuration")
+    assert len(answer.json()["errors"]) == 50
+    assert "first 50" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject"])

@@ -13,6 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind
+from shared.provisioning.drift.findings import finding_key
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation
 from tests.api.calling import open_client
 from tests.provisioning.pulls import APP, assign, calm, people, pulling
 from tests.simulation.tenant import Tenant
@@ -209,6 +213,19 @@ async def test_a_wrong_question_is_a_problem_document(stage: Stage, path: str, s
     answer = await stage.client.get(path)
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_accounts_that_differ_come_page_by_page(stage: Stage) -> None:
+    noted = [Operation.merge(finding_key(ResourceKind.USER, f"u{at}"), {"status": "repairing"}) for at in range(40)]
+    await stage.world.services.tables.commit_all(DurableWrite.DRIFT_NOTE, ACCOUNTS, APP, noted)
+    address = f"/applications/{APP}/drift"
+
+    first = (await stage.client.get(address, params={"limit": 30})).json()
+    last = (await stage.client.get(address, params={"limit": 30, "cursor": first["next"]})).json()
+
+    assert [len(first["accounts"]), len(last["accounts"]), last["next"]] == [30, 10, None]
+    assert len({each["source_id"] for page in (first, last) for each in page["accounts"]}) == 40
+    assert {each["status"] for each in first["accounts"]} == {"repaired"}
 
 
 async def test_hours_and_cycles_are_told_with_the_configuration(stage: Stage) -> None:

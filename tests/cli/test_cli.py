@@ -17,8 +17,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from shared.api import log_routes
 from shared.cli.__main__ import app
+from shared.cli.client import _CODES
 from shared.cli.exit_codes import ExitCode
+from shared.operations.log_export import ExportBounds
 from shared.provisioning.figures.cycles import Cycle, CycleBook
 from shared.storage.queues import Message
 from tests.provisioning.meddling import meddle
@@ -375,6 +378,28 @@ async def test_the_log_is_written_to_a_file_in_both_shapes(stage: Stage, tmp_pat
     assert {each["provisioningAction"] for each in json.loads(document.read_text())["value"]} >= {"create", "disable"}
 
 
+async def test_what_one_file_of_the_log_does_not_hold_goes_on_in_the_next(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_routes, "_BOUNDS", ExportBounds(records=2))
+
+    result = await stage.run("export", str(tmp_path / "log.json"), "--json")
+
+    files = [Path(each["file"]) for each in json.loads(result.stdout)["files"]]
+    parts = [json.loads(each.read_text()) for each in files]
+    assert [each.name for each in files[:3]] == ["log.json", "log-2.json", "log-3.json"]
+    assert [part["complete"] for part in parts] == [False] * (len(parts) - 1) + [True]
+    ids = [line["id"] for part in parts for line in part["value"]]
+    assert len(ids) == len(set(ids)) == len(json.loads((await stage.run("log", "acme", "--json")).stdout))
+
+
+async def test_a_file_that_cannot_be_written_is_told_in_a_line(stage: Stage, tmp_path: Path) -> None:
+    result = await stage.run("export", str(tmp_path / "nowhere" / "log.zip"))
+
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "name a file in a folder that exists" in result.stderr
+
+
 async def test_a_webhook_that_nobody_configured_says_what_to_add(stage: Stage) -> None:
     result = await stage.run("test-webhook", "acme")
 
@@ -386,6 +411,10 @@ async def test_nobody_of_that_id_is_a_usage_error_that_says_which_ids_work(stage
 
     assert result.exit_code == ExitCode.USAGE
     assert "use the directory's object id or the vendor's id" in result.stderr
+
+
+def test_storage_that_refuses_is_as_unavailable_as_storage_that_is_silent() -> None:
+    assert _CODES["storage-refused"] is _CODES["storage-unavailable"] is ExitCode.UNAVAILABLE
 
 
 def test_a_missing_setting_is_named_and_nothing_is_asked(tmp_path: Path) -> None:

@@ -364,6 +364,7 @@ def test_the_hash_changes_exactly_with_what_decides_an_accounts_state(tmp_path, 
     assert before == application(tmp_path, SCIM).config_hash
 
 
+DEEP = "(" * 2000 + "a" + ")" * 2000
 PLAIN = """version: 1
 applications:
   app:
@@ -581,7 +582,23 @@ applications:
             BASE + "    drift: {every: 7 days}\n", "drift.every: a whole number and s, m, h or d", id="a duration"
         ),
         pytest.param(BASE + "    drift: {every: 5m}\n", "drift: every: at least 1h", id="too often"),
-        pytest.param(BASE + "    rate_limit: {requests_per_second: 0}\n", "greater than 0", id="no requests at all"),
+        pytest.param(BASE + "    rate_limit: {requests_per_second: 0}\n", "0.001", id="no requests at all"),
+        pytest.param(BASE + "    rate_limit: {requests_per_second: 1e-320}\n", "0.001", id="a request in an eternity"),
+        pytest.param(BASE + "    rate_limit: {requests_per_second: 1e999}\n", "finite", id="endless requests"),
+        pytest.param(BASE + "    rate_limit: {concurrency: 5}\n", "concurrency", id="a limit that nothing keeps"),
+        pytest.param(BASE.replace("version: 1", "version: " + "9" * 5000), "version: one of 1", id="endless digits"),
+        pytest.param(
+            BASE + f"    attributes: {{users: [{{path: 'urn:x:y:2.0:User:z', pattern: '{DEEP}'}}]}}\n",
+            "users[0].pattern: a regular expression; groups are nested too deeply",
+            id="a bottomless pattern of an attribute",
+        ),
+        pytest.param(
+            BASE
+            + "    scoping_filters: [{name: f, clauses: [{attribute: mail, operator: REGEX MATCH, "
+            + f"value: '{DEEP}'}}]}}]\n",
+            "clauses[0].value: a regular expression; groups are nested too deeply",
+            id="a bottomless pattern",
+        ),
         pytest.param(
             BASE + "    notify: {webhook: https://hook}\n", "webhook: the name of a setting", id="a literal URL"
         ),

@@ -199,8 +199,16 @@ async def test_what_is_redacted_today_stays_so_whatever_is_posted(azurite: str, 
             text = written(world).replace(mapping, posted)
             report = await preview(world, configuration=text, with_skipped=True)
 
+            renamed = await preview(world, configuration=called_otherwise(world, text), with_skipped=True)
+
             assert only(report).requests.updates > 0
-            assert "confidential" not in repr(report)
+            assert renamed.applications[0].requests.creates > 0
+            assert "confidential" not in repr(report) + repr(renamed)
+
+
+def called_otherwise(world: World, text: str) -> str:
+    """The same configuration of an application that nobody knows."""
+    return text.replace(f"  {APP}:", "  spy:").replace(principal_of(world), "99999999-9999-9999-9999-999999999999")
 
 
 async def test_an_application_that_is_not_there_is_refused(azurite: str, name_prefix: str) -> None:

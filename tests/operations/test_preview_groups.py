@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.operations.previewing import members as previewed_members
+from shared.operations.previewing.page import BUDGET_S
 from shared.provisioning.accounts import ResourceKind
 from tests.operations.previews import accounts_of, foretold, only, preview, sent
 from tests.operations.test_held import narrow_guard
@@ -138,6 +140,29 @@ async def test_a_group_that_would_lose_many_members_is_asked_about(azurite: str,
         assert (guard.groups_asked, only(report).members_removed) == (1, 4)
         assert [account.source_id for account in held.accounts] == [team]
         assert foretold(only(report).requests) == requests_about_groups(world, journal) == {}
+
+
+async def test_one_group_is_compared_for_as_long_as_there_is_time(
+    azurite: str, name_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previewed_members, "MEMBERS_PER_PAGE", 4)
+    async with pulling(azurite, name_prefix, users=20, more=GROUPS) as world:
+        group_id = world.tenant.create_group("Team", members=people(world, 12))
+        assign(world, group_id)
+        await world.sync()
+        previewer = world.services.previewer
+        whole = await previewer.preview_account(APP, ResourceKind.GROUP, group_id)
+        compare_page = previewed_members.MemberPreviews.compare_page
+
+        async def compare_slowly(*given, **named):
+            world.clock.advance(BUDGET_S / 2)
+            return await compare_page(*given, **named)
+
+        monkeypatch.setattr(previewed_members.MemberPreviews, "compare_page", compare_slowly)
+        cut = await previewer.preview_account(APP, ResourceKind.GROUP, group_id)
+
+        assert (whole.members_added, whole.has_more_members) == (12, False)
+        assert (cut.members_added, cut.has_more_members) == (8, True)
 
 
 async def test_what_a_budget_cuts_into_pages_adds_up_to_the_same(azurite: str, name_prefix: str) -> None:

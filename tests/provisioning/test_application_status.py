@@ -70,6 +70,22 @@ async def test_many_workers_that_meet_the_same_trouble_tell_it_once(world: World
     assert sum(ended) == 1
 
 
+async def test_a_quarantine_is_ended_by_the_reason_it_has_now_whatever_was_read_before(world: World) -> None:
+    tables, clock = world.services.tables, world.clock
+    one, other = (ApplicationStates(tables=tables, clock=clock) for _ in range(2))
+    await one.read(APP)
+    await other.impose_quarantine(APP, "Unauthorized", "401")
+
+    assert not await one.lift_quarantine(APP, reason="ServicePrincipalUnreadable")
+    await other.impose_quarantine(APP, "ServicePrincipalUnreadable", "404")
+    assert not await one.lift_quarantine(APP, reason="Unauthorized")
+    assert await one.lift_quarantine(APP, reason="ServicePrincipalUnreadable")
+
+    await one.read(APP)
+    await other.impose_quarantine(APP, "Unauthorized", "401")
+    assert await one.lift_quarantine(APP)
+
+
 async def test_a_worker_that_dies_before_it_tells_leaves_it_to_housekeeping(
     world: World, told: list[tuple[str, str]]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from shared.config.settings import Settings
 from shared.provisioning.checkpoint import (
+    STALLED,
     Checkpoint,
     Checkpoints,
     Lease,
@@ -52,6 +53,23 @@ FULL = Checkpoint(
     configs={"acme": "hash"},
     backlog={"acme": "user:x", "other": ""},
 )
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "in_round"),
+    [
+        (Checkpoint(), False),
+        (Checkpoint(streams={"users": StreamState(link="delta", saved_at=START)}), False),
+        (Checkpoint(streams={"users": StreamState(link="next", began="7", saved_at=START)}), True),
+        (Checkpoint(streams={"groups": StreamState(round="r", saved_at=START)}), True),
+        (Checkpoint(streams={"users": StreamState(began="7", saved_at=START - STALLED)}), False),
+        (Checkpoint(lease_token="token", lease_until=START + timedelta(seconds=1)), True),
+        (Checkpoint(lease_token="token", lease_until=START), False),
+    ],
+    ids=["new", "at rest", "half read", "full round", "stuck", "at work", "died"],
+)
+def test_a_round_is_open_while_somebody_reads_or_goes_on_soon(checkpoint: Checkpoint, in_round: bool) -> None:
+    assert checkpoint.is_in_round(START) is in_round
 
 
 @pytest.fixture

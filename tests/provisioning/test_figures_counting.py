@@ -188,16 +188,11 @@ async def test_of_two_processes_that_count_at_once_one_stops_and_the_count_is_ri
     assert found.by_state(hold_stands=True) == states_of(people, hold_stands=True)
 
 
-async def test_a_count_that_is_voided_begins_again_and_one_that_lay_for_hours_too() -> None:
+async def test_a_count_that_lay_for_hours_begins_again() -> None:
     store, clock = Store(), HandClock()
     tables = MemoryTables(store)
     await write_people(tables, [person(at) for at in range(40)])
     one = taker(store, clock)
-    await one.count(APPLICATION, Budget(pages=2))
-    await one.void(APP)
-    await one.void(APP)
-    assert (await one.read(APP)).counts is None
-
     await one.count(APPLICATION, Budget(pages=2))
     clock.advance(timedelta(hours=7).total_seconds())
     await tables.commit(DurableWrite.SAVE, ACCOUNTS, APP, [Operation.merge("user:000000", {"state": "deleted"})])

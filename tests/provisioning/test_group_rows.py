@@ -47,9 +47,7 @@ async def test_a_raise_to_compare_all_outlives_the_save_of_what_was_compared_bef
         config="",
         duration_ms=0,
     )
-    saved = await rows.save_leased(
-        DurableWrite.SAVE, leased, columns={"fill": "m"}, entry=entry, seen=group.wanted, closes_intent=True
-    )
+    saved = await rows.save_leased(DurableWrite.SAVE, leased, columns={"fill": "m"}, entry=entry, closes_intent=True)
 
     assert saved is not None
     assert (await rows.read(APP, ResourceKind.GROUP, "team")).fill == FROM_START

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config.provisioning_file import DeletionGuard
-from shared.provisioning.accounts import AccountState, Intent, IntentKind, released_number
-from shared.provisioning.guard import Verdict, counts, judge_release, needs_population
+from shared.provisioning.accounts import AccountState, Intent, IntentKind, ResourceKind, released_number
+from shared.provisioning.guard import Verdict, counts, is_far_below, judge_release, needs_population
+from shared.provisioning.pull_run import PullRun
+from shared.provisioning.user_pages import UserPages
 from tests.examples import WANTED, example_account
+from tests.provisioning.stories import Scenery, open_stage
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
 from tests.world import HandClock, World, minimal_configuration, open_world
@@ -35,6 +39,27 @@ CREATE = Intent(kind=IntentKind.CREATE, matching="a")
 )
 def test_the_thresholds(released: int, staged: int, population: int, verdict: Verdict) -> None:
     assert judge_release(GUARD, released=released, staged=staged, population=population) is verdict
+
+
+@pytest.mark.parametrize(
+    ("total", "population", "far_below"),
+    [
+        pytest.param(4, 1000, True, id="less than half of the count"),
+        pytest.param(5, 1000, False, id="half of the count"),
+        pytest.param(4, 50, True, id="less than half of the percentage"),
+        pytest.param(5, 50, False, id="half of the percentage"),
+        pytest.param(4, 10, True, id="a small population is not counted in percent"),
+    ],
+)
+def test_what_is_far_below_the_thresholds(total: int, population: int, far_below: bool) -> None:
+    assert is_far_below(GUARD, total=total, population=population) is far_below
+
+
+@given(total=st.integers(1, 100), more=st.integers(0, 100), population=st.integers(0, 1000))
+def test_who_goes_before_the_end_of_a_round_would_have_gone_at_its_end(total: int, more: int, population: int) -> None:
+    if is_far_below(GUARD, total=total, population=population):
+        assert judge_release(GUARD, released=0, staged=total, population=population) is Verdict.RELEASE
+        assert judge_release(GUARD, released=total, staged=min(more, total), population=population) is not Verdict.HOLD
 
 
 @given(total=st.integers(1, 100), population=st.integers(0, 1000))
@@ -119,6 +144,57 @@ async def test_too_many_leavers_are_held_and_everything_else_goes_on(world: Worl
     assert len(world.active("acme")) == before + 1
     assert (await world.account("acme", joiner)).state is AccountState.IN_SYNC
     assert all([(await world.account("acme", user_id)).staged for user_id in leavers])
+
+
+@pytest.mark.parametrize(("threshold", "left_early"), [(4, 0), (5, 2)], ids=["half is staged", "less than half"])
+@pytest.mark.parametrize("by", ["housekeeping", "on demand"])
+async def test_before_the_end_of_a_round_only_few_lose_access(
+    by: str, threshold: int, left_early: int, azurite: str
+) -> None:
+    guard = f"{{max_count: {threshold}, max_percent: 100, min_population: 100000}}"
+    async with open_stage(azurite, Scenery(guard=guard, page_size=2)) as stage:
+        people = [await stage.provisioned() for _ in range(6)]
+        for person in people:
+            stage.tenant.disable(person)
+        services = stage.world.services
+        released: list[int] = []
+        told: list[str] = []
+
+        async def look() -> None:
+            staged = await services.guard.read_staged(stage.application)
+            if by == "housekeeping":
+                await stage.keep_house()
+            else:
+                report = await services.on_demand.provision(stage.application, ResourceKind.USER, staged[0].source_id)
+                told.append(report.next)
+            await stage.deliver()
+            released.append(len(people) - len(stage.world.active("acme")))
+
+        services.puller.users = AfterFirstPage(services.puller.users, look)
+        await stage.sync()
+        await stage.deliver()
+
+        assert released == [left_early]
+        assert len(people) - len(stage.world.active("acme")) == left_early
+        held = await services.held_deletions.read(stage.application)
+        assert len(held.accounts) == len(people) - left_early
+        if told and not left_early:
+            assert told[0].startswith("The deletion guard decides at the end of the round")
+
+
+class AfterFirstPage:
+    """Pages of users; something happens after the first one."""
+
+    def __init__(self, pages: UserPages, deed: Callable[[], Awaitable[None]]) -> None:
+        self.pages, self.deeds = pages, [deed]
+
+    async def apply_page(self, run: PullRun, page: Mapping[str, Any]) -> None:
+        await self.pages.apply_page(run, page)
+        while self.deeds:
+            await self.deeds.pop()()
+
+    async def sweep_unseen(self, run: PullRun) -> None:
+        await self.pages.sweep_unseen(run)
 
 
 async def test_a_hold_never_ends_by_time(world: World) -> None:

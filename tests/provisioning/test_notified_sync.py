@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,6 +54,27 @@ async def test_a_ring_reads_what_changed(world: World):
 
     assert heeded == [Heeded.RUN]
     assert world.active("acme") == expected(world)
+
+
+async def test_a_ring_waits_neither_for_figures_nor_for_receivers(world: World):
+    one, other = people(world, 2)
+    telling, told = asyncio.Event(), asyncio.Event()
+
+    async def tell_slowly() -> None:
+        if telling.is_set():
+            told.set()
+        telling.set()
+        await told.wait()
+
+    world.services.directory_sync.notifier = SimpleNamespace(tell_news=tell_slowly)
+    assign(world, one)
+    first = asyncio.create_task(world.services.notified_sync.heed(RING))
+    await telling.wait()
+    assign(world, other)
+    async with asyncio.timeout(30):
+        second = await world.services.notified_sync.heed(RING)
+
+    assert [await first, second] == [Heeded.RUN] * 2
 
 
 async def test_a_hundred_rings_at_once_are_two_runs(world: World):

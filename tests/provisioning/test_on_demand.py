@@ -9,7 +9,7 @@ import pytest
 
 from shared.clock import write_instant
 from shared.provisioning.accounts import ACCOUNTS, Account, AccountState, ResourceKind, account_key
-from shared.provisioning.applications_state import ApplicationStatus
+from shared.provisioning.applications_state import UNREADABLE, ApplicationStatus
 from shared.provisioning.on_demand import OnDemandOutcome, OnDemandReport
 from shared.provisioning.on_demand_report import RefreshOutcome
 from shared.provisioning.provisioning_log import LogStatus, StepType
@@ -110,6 +110,8 @@ async def test_a_change_that_the_sync_has_not_read_yet_counts_when_the_directory
         assert (unread.outcome, unread.refreshed) == (OnDemandOutcome.UNCHANGED, RefreshOutcome.NOT_ASKED)
         assert (report.outcome, report.action) == (OnDemandOutcome.PROVISIONED, "update")
         assert report.refreshed is RefreshOutcome.READ
+        epoch = (await stage.world.services.checkpoints.read()).epoch
+        assert epoch in [cycle.epoch for cycle in (await stage.world.services.cycles.read()).recent]
         assert report.modified == ({"displayName": "title", "oldValue": "Pilot", "newValue": "Astronaut"},)
         await stage.settle()
         assert await stage.findings() == []
@@ -266,6 +268,21 @@ async def test_a_success_ends_a_quarantine_and_nothing_else_does(azurite: str) -
         assert (await states.read_fresh(APP)).status is ApplicationStatus.ACTIVE
         await stage.settle()
         assert await stage.findings() == []
+
+
+async def test_assignments_that_prove_unreadable_while_the_directory_is_read_stop_the_probe(azurite: str) -> None:
+    async with open_stage(azurite) as stage:
+        user_id = await mirrored(stage)
+        states = stage.world.services.states
+        await states.impose_quarantine(APP, "Unauthorized", "the token ended")
+        stage.world.graph.faults.add("forbidden", path="*appRoleAssignedTo*", times=1)
+
+        report = await ask(stage, user_id, refresh=True)
+
+        assert (report.outcome, report.reason) == (OnDemandOutcome.QUARANTINED, UNREADABLE)
+        assert not report.quarantine_ended
+        assert requests(stage) == {}
+        assert (await states.read_fresh(APP)).reason == UNREADABLE
 
 
 async def test_a_vendor_that_asks_for_a_pause_gets_it_and_the_account_is_queued(azurite: str) -> None:

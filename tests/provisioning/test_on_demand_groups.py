@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from shared.provisioning.accounts import ResourceKind
+from datetime import timedelta
+
+from shared.provisioning.accounts import ACCOUNTS, Intent, IntentKind, ResourceKind, write_columns
+from shared.provisioning.applications_state import ApplicationStatus
 from shared.provisioning.on_demand import OnDemandOutcome, OnDemandReport
 from shared.provisioning.provisioning_log import LogStatus, StepType
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation
 from tests.provisioning.group_worlds import expected_groups, groups_of, requests_about_groups
 from tests.provisioning.pulls import APP, people
+from tests.provisioning.stories import Scenery, open_stage
 from tests.provisioning.test_group_counts import CHUNKS_OF_TEN, EVERYBODY, company, members_of
 from tests.world import World
 
@@ -83,10 +89,73 @@ async def test_a_membership_that_was_missed_is_found_by_asking_for_the_group(azu
         assert [each.status for each in report.attempts][-1] is LogStatus.SUCCESS
 
 
-async def _forget(world: World, key: str) -> None:
-    from shared.storage.durable_writes import DurableWrite
-    from shared.storage.tables import Operation
+async def test_a_member_whose_account_is_being_written_is_waited_for_in_few_looks_and_one_message(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="groups: {enabled: true}")) as stage:
+        member, joins = [await stage.provisioned() for _ in range(2)]
+        group_id = await stage.provisioned_group(member)
+        stage.tenant.add_member(group_id, joins)
+        await stage.sync()
+        stage.world.queues.waiting.clear()
+        now, account = stage.world.clock.now(), await stage.account(joins)
+        at_work = write_columns(
+            lease_token="other",
+            lease_until=now + timedelta(seconds=60),
+            intent=Intent(kind=IntentKind.PATCH),
+            intent_at=now,
+        )
+        leased = Operation.merge(account.key, at_work)
+        await stage.world.services.tables.commit(DurableWrite.LEASE_AND_INTENT, ACCOUNTS, APP, [leased])
 
+        report = await ask(stage.world, group_id)
+
+        assert report.outcome is OnDemandOutcome.UNFINISHED
+        assert len(report.attempts) <= 10
+        assert [queued.message.id for queued in stage.world.queues.waiting] == [group_id]
+        await stage.settle()
+        assert await stage.findings() == []
+
+
+async def test_a_persons_pause_stops_a_probe_between_two_requests(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="groups: {enabled: true, members_per_patch: 2}")) as stage:
+        members = [await stage.provisioned() for _ in range(8)]
+        group_id = stage.form(*members)
+        await stage.sync()
+        stage.world.queues.waiting.clear()
+        services = stage.world.services
+        await services.states.impose_quarantine(APP, "TooManyFailures", "too many accounts failed")
+        exporter = services.reconciler.exporter
+        send = exporter.send
+
+        async def send_and_pause(attempt):
+            await services.states.pause(APP, "stop now")
+            return await send(attempt)
+
+        exporter.send = send_and_pause
+
+        report = await ask(stage.world, group_id)
+
+        assert report.outcome is OnDemandOutcome.PAUSED
+        assert requests_about_groups(stage.world) == {"GET": 1, "POST": 1}
+        assert (await services.states.read_fresh(APP)).status is ApplicationStatus.PAUSED
+
+
+async def test_a_group_that_goes_on_without_a_refused_member_is_left_to_the_queue_in_time(azurite: str) -> None:
+    async with open_stage(azurite, Scenery(more="groups: {enabled: true}")) as stage:
+        group_id = await stage.provisioned_group(await stage.provisioned())
+        stage.tenant.add_member(group_id, await stage.provisioned())
+        await stage.sync()
+        stage.world.queues.waiting.clear()
+        stage.acme.faults.add("error", method="PATCH", path="Groups", status=400, times=1)
+        on_demand = stage.world.services.on_demand
+        on_demand.budget_s = 0.0
+
+        report = await ask(stage.world, group_id)
+
+        assert report.pending
+        assert [queued.message.id for queued in stage.world.queues.waiting] == [group_id]
+
+
+async def _forget(world: World, key: str) -> None:
     await world.services.tables.commit(DurableWrite.MEMBERS, "accounts", APP, [Operation.delete(key)])
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from shared.provisioning.accounts import AccountState, ResourceKind
+from shared.provisioning.accounts import ACCOUNTS, AccountState, ResourceKind
 from shared.provisioning.applications_state import ApplicationStatus
 from shared.provisioning.drift.comparing import VANISHED, DriftStatus
-from shared.provisioning.drift.findings import Finding, Ownership, UnownedAccount
+from shared.provisioning.drift.findings import Finding, Ownership, UnownedAccount, read_finding
 from shared.provisioning.drift.rounds import DriftPhase, DriftRound
 from tests.provisioning.meddling import meddle, remove
 from tests.provisioning.pulls import APP, calm, people, pulling
@@ -58,8 +58,8 @@ async def run_round(world: World) -> DriftRound:
 
 
 async def findings(world: World) -> dict[str, Finding]:
-    pages = [page async for page in world.services.drift_findings.list_findings(APP)]
-    return {finding.source_id: finding for page in pages for finding in page}
+    rows = await world.services.tables.read_range(ACCOUNTS, APP, first="drift:", before="drift;")
+    return {finding.source_id: finding for finding in map(read_finding, rows)}
 
 
 async def unowned(world: World) -> dict[str, UnownedAccount]:

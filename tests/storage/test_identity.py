@@ -17,6 +17,7 @@ from shared.storage.service_clock import ServiceClock
 from shared.storage.tables import Operation, StorageConflict, StorageRefused, Tables
 from tests.identity import IdentityStorage, open_identity_storage_here
 from tests.simulation.managed_identity import CLIENT_ID, STORAGE, Trouble
+from tests.storage.slots import wait_for_slot
 
 pytestmark = pytest.mark.anyio
 WRITE = DurableWrite.APPLICATION_STATE
@@ -97,7 +98,7 @@ async def test_tables_and_queues_share_one_token(storage: IdentityStorage, conne
 async def test_slots_are_handed_out_by_a_clock_that_is_measured_in_the_etags(connected: Connected) -> None:
     stale_before = connected.clock.is_stale()
 
-    await connected.limiter.wait_for_slot("acme", 50.0, first=False)
+    await wait_for_slot(connected.limiter, "acme", 50.0, first=False)
 
     assert connected.limiter.slots["entered"] == 1
     assert stale_before

@@ -21,6 +21,7 @@ from shared.storage.service_clock import Reading, ServiceClock
 from shared.storage.slots import LATENESS_S, SKEW_S, spacing_of
 from shared.storage.tables import Tables
 from shared.storage.turns import NoTurnError
+from tests.storage.slots import wait_for_slot
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 OpenLimiter = Callable[..., Limiter]
@@ -106,7 +107,7 @@ async def send_many(
     """Sends requests one after the other, put back whenever there is no slot."""
     while times:
         try:
-            await limiter.wait_for_slot("acme", rate, first=first)
+            await wait_for_slot(limiter, "acme", rate, first=first)
         except RateLimited as limited:
             await line.sleep(limited.wait_s)
         else:
@@ -185,10 +186,10 @@ async def test_an_instance_that_does_not_know_the_time_sends_nothing_and_reserve
     lost = open_limiter(wrong, measured(line, wrong, round_trip_s=2.0))
 
     with pytest.raises(RateLimited):
-        await lost.wait_for_slot("acme", 10.0, first=True)
+        await wait_for_slot(lost, "acme", 10.0, first=True)
 
     assert lost.slots["reserved"] == 0
-    await open_limiter(InstanceClock(line)).wait_for_slot("acme", 10.0, first=False)
+    await wait_for_slot(open_limiter(InstanceClock(line)), "acme", 10.0, first=False)
     assert line.elapsed < 0.1
 
 
@@ -249,17 +250,17 @@ async def test_one_instance_uses_nearly_the_whole_rate(open_limiter: OpenLimiter
 async def test_a_pause_the_vendor_asked_one_instance_for_holds_for_all(open_limiter: OpenLimiter) -> None:
     line = Timeline(workers=1)
     asked, other, fresh = (open_limiter(InstanceClock(line)) for _ in range(3))
-    await other.wait_for_slot("acme", 10.0, first=False)
+    await wait_for_slot(other, "acme", 10.0, first=False)
 
     await asked.block("acme", 30.0)
 
     for limiter in (asked, other, fresh):
         with pytest.raises(RateLimited) as limited:
-            await limiter.wait_for_slot("acme", 10.0, first=True)
+            await wait_for_slot(limiter, "acme", 10.0, first=True)
         assert limited.value.wait_s >= 28
         assert limiter.known_wait_s("acme") == pytest.approx(30.0, abs=1.0)
     line.elapsed += 30.1
-    await fresh.wait_for_slot("acme", 10.0, first=False)
+    await wait_for_slot(fresh, "acme", 10.0, first=False)
 
 
 async def test_a_shorter_pause_does_not_end_a_longer_one(open_limiter: OpenLimiter) -> None:
@@ -277,7 +278,7 @@ async def test_a_pause_of_one_application_is_no_pause_of_another(open_limiter: O
     limiter = open_limiter(InstanceClock(line))
 
     await limiter.block("acme", 30.0)
-    await limiter.wait_for_slot("globex", 10.0, first=False)
+    await wait_for_slot(limiter, "globex", 10.0, first=False)
 
     assert line.elapsed < 0.1
 
@@ -291,7 +292,7 @@ async def test_a_leaver_finds_a_slot_while_the_backlog_takes_everything(open_lim
         for _ in range(5):
             await line.sleep(1.0)
             asked_at = line.elapsed
-            await quiet.wait_for_slot("acme", 10.0, first=True)
+            await wait_for_slot(quiet, "acme", 10.0, first=True)
             waits.append(line.elapsed - asked_at)
             leavers.append(line.elapsed)
 
@@ -308,7 +309,7 @@ async def test_a_long_wait_is_refused_and_nobody_sleeps_more_than_two_seconds(op
 
     async def ask_once(limiter: Limiter) -> None:
         try:
-            await limiter.wait_for_slot("acme", 0.5, first=False)
+            await wait_for_slot(limiter, "acme", 0.5, first=False)
             sent.append(line.elapsed)
         except RateLimited as limited:
             refused.append(limited.wait_s)
@@ -324,12 +325,12 @@ async def test_a_long_wait_is_refused_and_nobody_sleeps_more_than_two_seconds(op
 async def test_without_a_limit_nothing_waits_and_a_known_pause_still_holds(open_limiter: OpenLimiter) -> None:
     line = Timeline(workers=1)
     limiter = open_limiter(InstanceClock(line))
-    await limiter.wait_for_slot("acme", None, first=False)
+    await wait_for_slot(limiter, "acme", None, first=False)
 
     await limiter.block("acme", 10.0)
 
     with pytest.raises(RateLimited):
-        await limiter.wait_for_slot("acme", None, first=False)
+        await wait_for_slot(limiter, "acme", None, first=False)
     assert line.slept == []
 
 
@@ -338,10 +339,10 @@ async def test_without_a_limit_a_pause_asked_of_another_instance_is_known_within
 ) -> None:
     line = Timeline(workers=1)
     asked, other = (open_limiter(InstanceClock(line)) for _ in range(2))
-    await other.wait_for_slot("acme", None, first=False)
+    await wait_for_slot(other, "acme", None, first=False)
     await asked.block("acme", 30.0)
 
     line.elapsed += 1.1
 
     with pytest.raises(RateLimited):
-        await other.wait_for_slot("acme", None, first=False)
+        await wait_for_slot(other, "acme", None, first=False)

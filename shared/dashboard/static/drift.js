@@ -34,6 +34,7 @@ export function driftPart(stage, app) {
         { head: "Found", cell: (each) => moment(each.found_at, { relative: true }) },
       ],
     }),
+    report.next && element("p", {}, `These are the first ${number(report.accounts.length)}; drift list on the command line shows all.`),
   ]);
 
   async function verify() {
@@ -48,7 +49,7 @@ export function driftPart(stage, app) {
     if (done) stage.refresh();
   }
 
-  return { node: drawn.node, load: async () => drawn.show(await read(at("applications", app, "drift"), {}, stage.signal)) };
+  return { node: drawn.node, load: async () => drawn.show(await read(at("applications", app, "drift"), { limit: 1000 }, stage.signal)) };
 }
 
 const drawPaths = (paths) =>

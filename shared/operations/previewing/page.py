@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.operations.cursors import decode_cursor, encode_cursor
+from shared.operations.cursors import decode_cursor, encode_cursor, refused
 from shared.operations.previewing.accounts import Draft, View, count_requests, describe, find_obstacle
 from shared.operations.previewing.members import count_members, is_asked
 from shared.operations.previewing.report import AccountPreview, Obstacle, PreviewAction, ScopeChange
-from shared.operations.previewing.tally import MemberCount, Place, Tally, refused, whole_number
+from shared.operations.previewing.tally import MemberCount, Place, Tally, whole_number
 from shared.provisioning.accounts import AccountState
 
 BUDGET_S = 10.0

@@ -1,12 +1,13 @@
 """What a preview must not show, whatever the previewed configuration says. Pure.
 
-Whoever posts a configuration may leave `redact` out, or map a redacted source to another target: what the configuration
-in force keeps from logs is kept from the preview too.
+Whoever posts a configuration may leave `redact` out, map a redacted source to another target, or give the application
+another name: what the configuration in force keeps from the logs of any application is kept from the preview too.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from shared.config.applications import Application
 from shared.config.mapping import AttributeMapping
@@ -16,19 +17,21 @@ from shared.rules.source_user import mapping_sources
 _REDACTS = re.compile(r"\bredact\s*\(", re.IGNORECASE)
 
 
-def hidden_targets(application: Application, in_force: Application | None, kind: str) -> frozenset[str]:
+def hidden_targets(application: Application, in_force: Collection[Application], kind: str) -> frozenset[str]:
     """Target paths, folded, whose values are not shown.
 
-    Those that either configuration redacts, and those of the previewed one that read, in a mapping that is not in
-    force, what a mapping in force redacts.
+    Those that the previewed configuration of the application or the one in force redacts, and those of the previewed
+    one that read, in a mapping that is not in force, what any application in force redacts.
     """
     mappings = _mappings(application, kind)
     hidden = {mapping.target.casefold() for mapping in mappings if _redacts(mapping)}
-    if in_force is None or in_force is application:
+    own = next((each for each in in_force if each.name == application.name), None)
+    if own is application:
         return frozenset(hidden)
-    trusted = _mappings(in_force, kind)
+    trusted = _mappings(own, kind) if own is not None else ()
     hidden |= {mapping.target.casefold() for mapping in trusted if _redacts(mapping)}
-    secret = {name for mapping in trusted if _redacts(mapping) for name in _properties(mapping)}
+    redacting = [mapping for each in in_force for mapping in _mappings(each, kind) if _redacts(mapping)]
+    secret = {name for mapping in redacting for name in _properties(mapping)}
     hidden |= {
         mapping.target.casefold()
         for mapping in mappings

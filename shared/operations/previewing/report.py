@@ -104,6 +104,8 @@ class AccountPreview:
     members_added: int = 0
     """Groups: memberships, those of accounts that would be made included."""
     members_removed: int = 0
+    has_more_members: bool = False
+    """Groups: the time was over before all memberships were compared; there may be more to add and to remove."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

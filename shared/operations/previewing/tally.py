@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.operations.cursors import CursorRefused
+from shared.operations.cursors import refused
 from shared.operations.previewing.report import Obstacle, PreviewAction
 
 _LARGEST = 10**9
@@ -148,11 +148,6 @@ class Place:
 
 def _short(group_id: str) -> str:
     return hashlib.sha256(group_id.encode()).hexdigest()[:10]
-
-
-def refused() -> CursorRefused:
-    """The text is no cursor that this program wrote."""
-    return CursorRefused("the cursor is none that this service wrote; begin again without one")
 
 
 def whole_number(value: Any) -> int:

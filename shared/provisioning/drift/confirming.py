@@ -20,6 +20,7 @@ from shared.provisioning.drift.rounds import DriftRound, DriftRounds, added
 from shared.provisioning.exporting import ClientOf
 from shared.provisioning.mapping_source import SourceMapper
 from shared.provisioning.provisioning_log import LogEntry, LogStatus
+from shared.rules.expressions import REDACTED
 from shared.scim.addresses import ResourceType
 from shared.scim.answers import Answer, AnswerKind
 from shared.scim.client import RequestPriority
@@ -187,7 +188,7 @@ class DriftConfirmer:
 
         def text(path: str, value: Any) -> str:
             if path in redacted:
-                return "[Redact]"
+                return REDACTED
             return "" if value is None else str(value)
 
         return {path: (text(path, sent.get(path)), text(path, value)) for path, value in observed.items()}

@@ -152,11 +152,6 @@ class DriftFindings:
         async for page in self._query(app, DRIFT_PREFIX, where=f"status eq '{DriftStatus.SUSPECTED}'", page_size=100):
             yield [read_finding(row) for row in page]
 
-    async def list_findings(self, app: str) -> AsyncIterator[list[Finding]]:
-        """Every account that differs, page by page."""
-        async for page in self._query(app, DRIFT_PREFIX):
-            yield [read_finding(row) for row in page]
-
     async def list_unowned(self, app: str, *, undecided: bool = False) -> AsyncIterator[list[UnownedAccount]]:
         """Accounts without an owner, page by page; `undecided`: those whose ownership this round has not judged."""
         async for page in self._query(app, UNOWNED_PREFIX, where="ownership eq ''" if undecided else ""):

@@ -110,7 +110,7 @@ class CensusTaker:
         try:
             return await self._go_on(application, census, budget)
         except StorageConflict:
-            # Somebody else counts, or the census was voided: what this process counted is theirs to count.
+            # Somebody else counts: what this process counted is theirs to count.
             return await self.read(application.name)
 
     async def count_now(self, application: Application, *, pages: int = SMALL_PAGES) -> Counts | None:
@@ -122,10 +122,6 @@ class CensusTaker:
             pages -= 1
             counted = added(counted, count_rows(application, rows, config=config))
         return added(counted, await self._count_lists(application.name))
-
-    async def void(self, app: str) -> None:
-        """Forget what was counted, also what is being counted: the rows are others now. Idempotent."""
-        await self.tables.commit(DurableWrite.CENSUS, APPLICATIONS, app, [Operation.delete(CENSUS_KEY)])
 
     async def _go_on(self, application: Application, census: Census, budget: Budget) -> Census:
         begun, unsaved, pages = self.clock.monotonic(), 0, 0

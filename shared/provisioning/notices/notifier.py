@@ -1,7 +1,8 @@
 """Tells people: by webhook, and by telemetry what nothing else tells there. The service behind every look.
 
-Called at the end of every sync and of every housekeeping, and by a consumer that quarantined its application. Nothing
-it meets stops anybody: storage that does not answer, or a receiver that takes nothing, is told and tried again.
+Called at the end of every sync that found something and of every housekeeping, and by a consumer that quarantined its
+application. Nothing it meets stops anybody: storage that does not answer, or a receiver that takes nothing, is told and
+tried again.
 
     a look    read what is and what was told; note what is due, and that we deliver it  (NOTICE_DUE)
               write the telemetry events of what was noted
@@ -11,7 +12,7 @@ it meets stops anybody: storage that does not answer, or a receiver that takes n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -50,20 +51,24 @@ class Notifier:
     async def tell_news(self) -> None:
         """Every application that has a webhook, all at once: a dead receiver costs its time-out, however many."""
         await gather_all(
-            [self._tell(application) for application in self.applications.enabled if _has_webhook(application)]
+            [
+                self._quietly(application, self._look)
+                for application in self.applications.enabled
+                if _has_webhook(application)
+            ]
         )
 
     async def tell_everything(self) -> None:
         """Every application, with what is only told by telemetry, and the day's digest."""
         for application in self.applications.enabled:
-            await self._digest(application)
-        await gather_all([self._tell(application) for application in self.applications.enabled])
+            await self._quietly(application, self._make_digest)
+        await gather_all([self._quietly(application, self._look) for application in self.applications.enabled])
 
     async def tell(self, app: str) -> None:
         """One application, right after something happened to it; one that is unknown or switched off has no news."""
         application = self.applications.get(app)
         if application is not None and application.enabled and _has_webhook(application):
-            await self._tell(application)
+            await self._quietly(application, self._look)
 
     async def heed(self, app: str, outcome: Outcome) -> None:
         """Tell at once of a quarantine that a message ended with."""
@@ -75,9 +80,10 @@ class Notifier:
         test = make_notice(NoticeType.TEST, application.name, self.new_id(), at=self.clock.now(), data={})
         return await self.webhooks.send(application, test)
 
-    async def _tell(self, application: Application) -> None:
+    async def _quietly(self, application: Application, look: Callable[[Application], Awaitable[None]]) -> None:
+        """Nothing that a look meets stops anybody."""
         try:
-            await self._look(application)
+            await look(application)
         except StorageConflict:
             # Somebody else is telling; what they did not see yet the next look finds.
             return
@@ -138,16 +144,8 @@ class Notifier:
         numbers = [account.staged for account in await self.guard.read_asked(application)]
         return HeldList(list_number=max(numbers), lowest=min(numbers), count=len(numbers)) if numbers else None
 
-    async def _digest(self, application: Application) -> None:
-        """Once a day: note the last number, an hour later count what is stuck, and note the digest to be told."""
-        try:
-            await self._make_digest(application)
-        except StorageConflict:
-            return
-        except StorageUnavailable:
-            _complain(application)
-
     async def _make_digest(self, application: Application) -> None:
+        """Once a day: note the last number, an hour later count what is stuck, and note the digest to be told."""
         now = self.clock.now()
         told = await self.rows.read(application.name)
         if told.marks is None or told.is_claimed(now):

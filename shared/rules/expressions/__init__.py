@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 
 from shared.rules.expressions.values import (
     DROP,
+    REDACTED,
     AppRole,
     Drop,
     EvaluationContext,
@@ -38,6 +39,7 @@ from shared.rules.expressions.values import (
 __all__ = [
     "CHANGING_FUNCTIONS",
     "DROP",
+    "REDACTED",
     "AppRole",
     "Drop",
     "EvaluationContext",

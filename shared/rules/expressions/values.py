@@ -43,6 +43,10 @@ DROP: Final = Drop.DROP
 """IgnoreFlowIfNullOrEmpty says: leave this attribute out of the request."""
 
 
+REDACTED: Final = "[Redact]"
+"""What logs and reports show in place of a value that a mapping redacts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redacted:
     """The value flows to the target as usual; whatever is logged shows `[Redact]` in its place."""
@@ -51,11 +55,11 @@ class Redacted:
 
     def __repr__(self) -> str:
         """Keep the value out of tracebacks and logs."""
-        return "Redacted([Redact])"
+        return f"Redacted({REDACTED})"
 
     def __str__(self) -> str:
         """Answer what a log line may show."""
-        return "[Redact]"
+        return REDACTED
 
 
 @dataclass(frozen=True, slots=True)

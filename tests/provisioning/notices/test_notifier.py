@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from shared.operations.webhook_report import send_test
+from shared.provisioning.accounts import ACCOUNTS, ResourceKind, account_key
 from shared.provisioning.attempt import Outcome, OutcomeKind
-from shared.storage.tables import StorageUnavailable
+from shared.provisioning.guard import staged_key
+from shared.storage.durable_writes import DurableWrite
+from shared.storage.tables import Operation, StorageUnavailable
 from tests.provisioning.notices.telling import LOOK_S, events, expire, lift, look, quarantine, telling
 from tests.provisioning.stories import APP, Scenery, Stage, open_stage
 from tests.scim.server import Reply
@@ -90,6 +93,30 @@ async def test_a_hold_is_told_when_it_begins_and_when_a_person_answered(azurite:
         stage.tenant.enable(people[2])
         await stage.settle()
         assert receiver.types[3:] == ["deletions.settled"]
+
+
+async def test_a_look_at_a_hold_of_hundreds_costs_few_requests_and_a_quiet_sync_looks_at_none(azurite: str) -> None:
+    async with telling(azurite, small_guard=True) as (stage, receiver):
+        tables = stage.world.services.tables
+        number = "0000000001.00000001.000"
+        staged: list[Operation] = []
+        for at in range(300):
+            key = account_key(ResourceKind.USER, f"{at:08d}-0000-0000-0000-000000000000")
+            columns = {"wanted": number, "staged": number, "pending": True, "target_id": f"t{at}", "state": "in_sync"}
+            staged += [Operation.merge(key, columns), Operation.merge(staged_key(key), {"number": number})]
+        await tables.commit_all(DurableWrite.RAISE, ACCOUNTS, APP, staged)
+        await stage.world.services.guard.release(stage.application)
+
+        tables.calls.clear()
+        await look(stage)
+        looked = tables.calls.copy()
+        tables.calls.clear()
+        quiet = await stage.world.sync()
+
+        assert [(each["type"], each["data"]["count"]) for each in receiver.taken] == [("deletions.held", 300)]
+        assert looked["accounts query"] + looked["accounts read"] <= 4
+        assert quiet.outcome == "nothing new"
+        assert not any(call.startswith("accounts") for call in tables.calls)
 
 
 async def test_a_consumer_that_meets_refused_credentials_tells_at_once(scene: Scene) -> None:

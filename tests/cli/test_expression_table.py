@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from shared.operations.expression_table import check_rows, check_table, expressions_command
+from shared.cli.__main__ import app
+from shared.cli.exit_codes import ExitCode
+from shared.cli.expression_table import check_rows, check_table
 
 CONFORMANCE = Path(__file__).parents[1] / "rules/expressions/conformance.tsv"
 
@@ -95,13 +96,6 @@ def test_any_text_is_a_table_or_a_difference(text):
     assert len(result.differences) <= result.rows
 
 
-@pytest.fixture
-def commands():
-    app = typer.Typer()
-    app.command("expressions")(expressions_command)
-    return app
-
-
 @pytest.mark.parametrize(
     ("lines", "code", "shown"),
     [
@@ -110,21 +104,22 @@ def commands():
         pytest.param([], 1, "Write one row a line", id="an empty file"),
     ],
 )
-def test_the_command_ends_with_1_when_a_row_differs(tmp_path, commands, lines, code, shown):
+def test_the_command_ends_with_1_when_a_row_differs(tmp_path, lines, code, shown):
     file = tmp_path / "table.tsv"
     file.write_text("\n".join(lines), encoding="utf-8")
 
-    answer = CliRunner().invoke(commands, [str(file)])
+    answer = CliRunner().invoke(app, ["expressions", str(file)])
 
     assert answer.exit_code == code
     assert shown in answer.stdout
 
 
-def test_a_file_that_is_no_text_is_refused_with_a_remedy(tmp_path, commands):
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["for people", "as JSON"])
+def test_a_file_that_is_no_text_is_refused_with_a_remedy(tmp_path, options):
     file = tmp_path / "table.tsv"
     file.write_bytes(b"\xff\xfe\xfa")
 
-    answer = CliRunner().invoke(commands, [str(file)])
+    answer = CliRunner().invoke(app, ["expressions", str(file), *options])
 
-    assert answer.exit_code == 2
-    assert "save it again as UTF-8" in answer.stdout
+    assert answer.exit_code == ExitCode.UNAVAILABLE
+    assert "save it again as UTF-8" in answer.output

@@ -16,9 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-import typer
+from typing import Any, Final
 
 from shared.rules.attribute_paths import parse_path
 from shared.rules.expressions import (
@@ -34,7 +32,7 @@ from shared.rules.expressions import (
 )
 from shared.rules.roles import shape_roles
 
-__all__ = ["Difference", "TableResult", "check_rows", "check_table", "expressions_command"]
+__all__ = ["Difference", "TableResult", "check_rows", "check_table", "shown"]
 
 _ROLES: Final = "appRoleAssignments"
 _MARKERS: Final = frozenset({"$now", "$taken", _ROLES})
@@ -87,33 +85,22 @@ def check_rows(text: str, *, now: datetime = _FIXED_NOW, seed: int = 7) -> Table
     return TableResult(rows=rows, differences=tuple(differences))
 
 
-def expressions_command(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Tab-separated rows: see the README.")
-    ],
-) -> None:
-    """Evaluate a table of expressions and print each row that differs; exit code 1 if any does."""
-    from rich.console import Console
+def shown(result: TableResult) -> list[Any]:
+    """What a person reads: each row that differs, and how many there are."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    try:
-        result = check_table(file)
-    except (OSError, UnicodeDecodeError) as error:
-        console.print(f"{file}: cannot be read as UTF-8 text; save it again as UTF-8.", markup=False)
-        raise typer.Exit(2) from error
+    parts: list[Any] = []
     if result.differences:
         table = Table("Line", "Function", "Expression", "Expected", "Found", title="Rows that differ")
         for entry in result.differences:
             cells = (str(entry.line), entry.function, entry.expression, entry.expected, entry.found)
             table.add_row(*(Text(cell) for cell in cells))
-        console.print(table)
-    console.print(f"{result.rows} rows, {result.rows - len(result.differences)} as expected.", markup=False)
+        parts.append(table)
+    parts.append(f"{result.rows} rows, {result.rows - len(result.differences)} as expected.")
     if result.rows == 0:
-        console.print("Write one row a line: function, expression, input JSON, expected JSON.", markup=False)
-    if not result.agrees:
-        raise typer.Exit(1)
+        parts.append("Write one row a line: function, expression, input JSON, expected JSON.")
+    return parts
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
