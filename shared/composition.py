@@ -650,10 +650,7 @@ class Services:
         return Housekeeper(
             applications=self.applications,
             reminders=Reminders(
-                applications=self.applications,
-                environment=self.settings.environment,
-                checkpoints=self.checkpoints,
-                clock=self.clock,
+                applications=self.applications, environment=self.settings.environment, clock=self.clock
             ),
             tables=self.tables,
             states=self.states,

@@ -71,8 +71,9 @@ class Housekeeper:
 
     async def keep_house(self) -> Mapping[str, int]:
         """Remind, release what the guard permits, probe, queue what is due, trim, count, tell, subscribe, verify."""
-        await self.reminders.tell()
-        in_round = (await self.checkpoints.read()).is_in_round(self.clock.now())
+        checkpoint = await self.checkpoints.read()
+        self.reminders.tell(checkpoint)
+        in_round = checkpoint.is_in_round(self.clock.now())
         release_staged = self.guard.release_in_round if in_round else self.guard.release
         for application in self.applications.enabled:
             await release_staged(application)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Applications, missing_settings
-from shared.provisioning.checkpoint import Checkpoint, Checkpoints
+from shared.provisioning.checkpoint import Checkpoint
 
 STALE_AFTER = timedelta(hours=72)
 """Graph forgets a link after seven days, and then the whole directory is read again; four are left to prevent it."""
@@ -30,13 +30,12 @@ class Reminders:
 
     applications: Applications
     environment: Mapping[str, str]
-    checkpoints: Checkpoints
     clock: Clock
     _told_at: dict[str, datetime] = field(default_factory=dict)
     """What was told, and when last."""
 
-    async def tell(self) -> None:
-        """Emit an event for each. Raises StorageUnavailable."""
+    def tell(self, checkpoint: Checkpoint) -> None:
+        """Emit an event for each that is due."""
         for missing in missing_settings(self.applications, self.environment):
             if missing.instead:
                 # It works; the status says it all the same.
@@ -50,7 +49,7 @@ class Reminders:
                     setting=missing.setting,
                     unresolved=missing.is_unresolved,
                 )
-        age = watermark_age(await self.checkpoints.read(), self.clock.now())
+        age = watermark_age(checkpoint, self.clock.now())
         if age is not None and age > STALE_AFTER and self._is_due("watermark"):
             telemetry.emit(telemetry.Event.DIRECTORY_STALE, age_h=age // timedelta(hours=1))
 
