@@ -39,7 +39,7 @@ SYNCS, HOUSEKEEPINGS = DAYS * 24 * 60, DAYS * 24 * 12
 TABLE_CALLS_SYNC = 4
 TABLE_CALLS_HOUSEKEEPING = 20 * APPLICATIONS
 QUEUE_CALLS_HOUSEKEEPING = 2 * APPLICATIONS
-TABLE_CALLS_RING = 12
+TABLE_CALLS_RING = 16
 """A run of the sync that finds one changed person."""
 TABLE_CALLS_ACCOUNT = 7
 QUEUE_CALLS_ACCOUNT = 3
@@ -55,7 +55,7 @@ SPANS_CREATE, SPANS_CHANGE = 3, 2
 RUN_S, HOUSEKEEPING_S = 1, 2
 """The shortest time that is billed is a second; every message and ring is taken to be alone in its second."""
 HOST_BYTES, HOST_LINES = 900, 5
-"""The host's request and three lines, of a function that ran."""
+"""The host's request and four lines, of a function that ran."""
 LOOKS_A_MINUTE = 6
 """How often the platform looks into each queue while nothing runs; not documented."""
 EXPORTED_SERIES, EXPORTED_BYTES = 25, 350

@@ -31,7 +31,7 @@ class Endpoint(ThreadingHTTPServer):
 def serve_endpoint() -> Iterator[Endpoint]:
     """Serves while the body runs."""
     with Endpoint() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
         thread.start()
         yield server
         server.patience.set()

@@ -33,7 +33,7 @@ class Server(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
         self._cut: set[socket.socket] = set()
         self._lock = Lock()
-        self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="graph-simulator")
+        self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.005}, name="graph-simulator")
 
     def start(self) -> None:
         """Begins to serve."""

@@ -109,7 +109,7 @@ class HttpServer:
         """Starts listening on 127.0.0.1 and answers with `http://127.0.0.1:port`. Port 0 takes a free one."""
         self._server = _Server(("127.0.0.1", port), self._respond)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="vendor-simulator", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, name="vendor-simulator", daemon=True
         )
         self._thread.start()
         return f"http://127.0.0.1:{self._server.server_address[1]}"
