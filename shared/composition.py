@@ -650,7 +650,10 @@ class Services:
         return Housekeeper(
             applications=self.applications,
             reminders=Reminders(
-                applications=self.applications, environment=self.settings.environment, clock=self.clock
+                applications=self.applications,
+                environment=self.settings.environment,
+                notifications=self.settings.notifications,
+                clock=self.clock,
             ),
             tables=self.tables,
             states=self.states,

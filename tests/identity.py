@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.azurite import Azurite
 from tests.simulation.certificate import Certificate, make_certificate
-from tests.simulation.managed_identity import ManagedIdentity
+from tests.simulation.managed_identity import CONSENTED, LIFETIME_S, ManagedIdentity
 from tests.simulation.storage_roles import StorageRoles
 
 
@@ -33,6 +33,14 @@ class IdentityStorage:
     def environment(self) -> dict[str, str]:
         """Answers with the whole environment of a process of its own."""
         return {**self.settings, **self.certificate.trust}
+
+    def mend(self) -> None:
+        """Everything is granted and in order again, as at the start."""
+        self.roles.missing.clear()
+        self.identity.trouble = None
+        self.identity.roles = [*CONSENTED]
+        self.identity.lifetime_s = LIFETIME_S
+        self.identity.end_kept_tokens()
 
 
 @contextmanager

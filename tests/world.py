@@ -177,6 +177,17 @@ class World:
         self.services = self.new_services(observer)
 
 
+def names_of_enabled(world: World) -> set[str]:
+    """User names of everybody who is enabled in the directory."""
+    users = [world.tenant.user(user_id) for user_id in world.tenant.user_ids()]
+    return {str(user["userPrincipalName"]).casefold() for user in users if user["accountEnabled"]}
+
+
+def first_enabled(world: World) -> str:
+    """The first user who is enabled in the directory."""
+    return next(user_id for user_id in world.tenant.user_ids() if world.tenant.user(user_id)["accountEnabled"])
+
+
 def minimal_configuration(app: str, vendor: VendorSimulator, service_principal_id: str, more: str = "") -> str:
     """A section of provisioning.yaml for a vendor that takes a bearer token."""
     text = f"""

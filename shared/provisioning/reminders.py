@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from shared import telemetry
 from shared.clock import Clock
 from shared.config.applications import Applications, missing_settings
+from shared.config.settings import CLIENT_STATE, NotificationSettings
 from shared.provisioning.checkpoint import Checkpoint
 
 STALE_AFTER = timedelta(hours=72)
@@ -30,6 +31,7 @@ class Reminders:
 
     applications: Applications
     environment: Mapping[str, str]
+    notifications: NotificationSettings
     clock: Clock
     _told_at: dict[str, datetime] = field(default_factory=dict)
     """What was told, and when last."""
@@ -41,17 +43,23 @@ class Reminders:
                 # It works; the status says it all the same.
                 continue
             # One vendor's missing secret must not stop the others: its application is quarantined, and says why.
-            if self._is_due(f"{missing.application}.{missing.key}"):
-                telemetry.emit(
-                    telemetry.Event.SETTING_MISSING,
-                    application=missing.application,
-                    key=missing.key,
-                    setting=missing.setting,
-                    unresolved=missing.is_unresolved,
-                )
+            self._tell_missing(missing.application, missing.key, missing.setting, unresolved=missing.is_unresolved)
+        if self.notifications.problem:
+            # Changes wait for the timer; no application is stopped.
+            self._tell_missing("", "", CLIENT_STATE, unresolved=self.notifications.is_unresolved)
         age = watermark_age(checkpoint, self.clock.now())
         if age is not None and age > STALE_AFTER and self._is_due("watermark"):
             telemetry.emit(telemetry.Event.DIRECTORY_STALE, age_h=age // timedelta(hours=1))
+
+    def _tell_missing(self, application: str, key: str, setting: str, *, unresolved: bool) -> None:
+        if self._is_due(f"{application}.{key}"):
+            telemetry.emit(
+                telemetry.Event.SETTING_MISSING,
+                application=application,
+                key=key,
+                setting=setting,
+                unresolved=unresolved,
+            )
 
     def _is_due(self, what: str) -> bool:
         now = self.clock.now()

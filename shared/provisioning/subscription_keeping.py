@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from shared import telemetry
 from shared.clock import Clock
-from shared.config.settings import CLIENT_STATE, NotificationSettings
+from shared.config.settings import NotificationSettings
 from shared.directory.graph import GraphError, GraphNotFound, GraphRefused, GraphThrottled, GraphUnavailable
 from shared.directory.subscriptions import PERMISSIONS, RESOURCES, Subscription, Subscriptions
 from shared.provisioning.subscription_planning import (
@@ -46,8 +46,6 @@ class SubscriptionKeeper:
     rows: SubscriptionRows
     clock: Clock
     pass_s: float = PASS_S
-    _told: str = ""
-    """The trouble with the settings that this process told last."""
 
     async def keep(self, *, urgent: bool = False) -> bool:
         """Do what is due; without anything due, one read. Never raises for what Graph or storage do.
@@ -55,7 +53,6 @@ class SubscriptionKeeper:
         `urgent`: Graph says that a subscription needs to be authorized anew, or is gone. False: that could not be
         written down, so it has to be said again.
         """
-        self._tell_settings()
         # Switched off there is nothing to authorize; with a secret that cannot be read there is.
         urgent = urgent and bool(self.settings.is_on or self.settings.problem)
         try:
@@ -72,17 +69,6 @@ class SubscriptionKeeper:
 
     def _tell_storage(self, error: StorageUnavailable) -> None:
         telemetry.emit(telemetry.Event.SUBSCRIPTION_FAILED, resource="", reason=str(error))
-
-    def _tell_settings(self) -> None:
-        if self.settings.problem != self._told:
-            telemetry.emit(
-                telemetry.Event.SETTING_MISSING,
-                application="",
-                key="",
-                setting=CLIENT_STATE,
-                unresolved=self.settings.is_unresolved,
-            )
-            self._told = self.settings.problem
 
     async def _claim(self, *, urgent: bool) -> Subscribed | None:
         """Write down what Graph wishes and, where something is due, that we are at it; None: nothing is due.

@@ -15,7 +15,7 @@ from tests.simulation.host import HostNotStartedError
 from tests.simulation.host.process import HostProcess
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator, VendorSimulator
-from tests.world import HandClock, World, minimal_configuration, open_world
+from tests.world import HandClock, World, first_enabled, minimal_configuration, names_of_enabled, open_world
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """
@@ -142,16 +142,6 @@ async def one_application(
         yield world
 
 
-def wanted(world: World) -> set[str]:
-    """Answers with the user names that should be active; the tenant of these tests has members only."""
-    users = [world.tenant.user(user_id) for user_id in world.tenant.user_ids()]
-    return {user["userPrincipalName"].casefold() for user in users if user["accountEnabled"]}
-
-
-def first_active(world: World) -> str:
-    return next(user_id for user_id in world.tenant.user_ids() if world.tenant.user(user_id)["accountEnabled"])
-
-
 async def test_a_missing_setting_quarantines_its_application_and_names_the_setting(
     tmp_path: Path, azurite: str, name_prefix: str
 ) -> None:
@@ -162,7 +152,7 @@ async def test_a_missing_setting_quarantines_its_application_and_names_the_setti
         assert acme.status is ApplicationStatus.ACTIVE
         assert globex.status is ApplicationStatus.QUARANTINE
         assert "GLOBEX_TOKEN" in globex.detail
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)
         assert world.vendors["globex"].journal == []
 
 
@@ -187,7 +177,7 @@ async def test_a_refusal_of_graph_names_the_permission_and_takes_nobody_away(
 
         assert report.outcome == "GraphRefused"
         assert says in caplog.text
-        assert world.active("acme") == held == wanted(world)
+        assert world.active("acme") == held == names_of_enabled(world)
 
 
 async def test_a_service_principal_that_may_not_be_read_quarantines_its_application_only(
@@ -204,7 +194,7 @@ async def test_a_service_principal_that_may_not_be_read_quarantines_its_applicat
         assert acme.status is ApplicationStatus.ACTIVE
         assert globex.status is ApplicationStatus.QUARANTINE
         assert "Application.Read.All" in globex.detail
-        assert world.active("globex") == wanted(world)
+        assert world.active("globex") == names_of_enabled(world)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +221,7 @@ async def test_a_vendor_that_is_not_itself_is_quarantined_and_comes_back_without
         assert stopped.status is ApplicationStatus.QUARANTINE
         assert code in stopped.reason
         assert resumed.status is ApplicationStatus.ACTIVE
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)
 
 
 @pytest.mark.parametrize(
@@ -255,15 +245,15 @@ async def test_strange_answers_leave_everybody_exactly_once_and_able_to_leave(
         world.vendors["acme"].faults.add(fault, times=3, **options)
         await world.provision_all()
         joined = world.active("acme")
-        leaver = first_active(world)
+        leaver = first_enabled(world)
 
         world.tenant.disable(leaver)
         await world.provision_all()
 
         everybody = [str(each["userName"]).casefold() for each in world.vendors["acme"].resources("User")]
-        assert joined == wanted(world) | {world.tenant.user(leaver)["userPrincipalName"].casefold()}
+        assert joined == names_of_enabled(world) | {world.tenant.user(leaver)["userPrincipalName"].casefold()}
         assert sorted(everybody) == sorted(joined)
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)
         assert world.vendors["acme"].violations == []
 
 
@@ -274,7 +264,7 @@ async def test_a_list_that_repeats_its_first_page_ends_there_and_who_was_not_see
     vendor.seed([{"userName": f"there.before.{number}@contoso.example"} for number in range(250)])
     by_list = "matching: {users: [{target: userName, by: list}]}"
     async with one_application(tmp_path, azurite, name_prefix, vendor=vendor, more=by_list) as world:
-        unseen = first_active(world)
+        unseen = first_enabled(world)
         name = world.tenant.user(unseen)["userPrincipalName"]
         [existing] = vendor.seed([{"userName": name}])
         vendor.faults.add("page_loop", times=None)
@@ -288,7 +278,7 @@ async def test_a_list_that_repeats_its_first_page_ends_there_and_who_was_not_see
         assert len(reads) < 20
         assert (row.target_id, row.pending) == (existing, False)
         assert everybody.count(name.casefold()) == 1
-        assert world.active("acme") >= wanted(world)
+        assert world.active("acme") >= names_of_enabled(world)
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
@@ -296,7 +286,7 @@ async def test_a_hostile_user_name_joins_is_found_again_and_leaves(
     tmp_path: Path, azurite: str, name_prefix: str, name: str
 ) -> None:
     async with one_application(tmp_path, azurite, name_prefix) as world:
-        person = first_active(world)
+        person = first_enabled(world)
         world.tenant.update(person, userPrincipalName=name)
         before = world.vendors["acme"].seed([{"userName": name}])
         await world.provision_all()
@@ -308,8 +298,8 @@ async def test_a_hostile_user_name_joins_is_found_again_and_leaves(
 
         assert adopted.target_id == before[0]
         assert name.casefold() in joined
-        assert joined == wanted(world) | {name.casefold()}
-        assert world.active("acme") == wanted(world)
+        assert joined == names_of_enabled(world) | {name.casefold()}
+        assert world.active("acme") == names_of_enabled(world)
         assert world.vendors["acme"].violations == []
 
 
@@ -317,7 +307,7 @@ async def test_a_display_name_of_64_kib_waits_in_escrow_says_why_and_is_mended_a
     tmp_path: Path, azurite: str, name_prefix: str
 ) -> None:
     async with one_application(tmp_path, azurite, name_prefix) as world:
-        person = first_active(world)
+        person = first_enabled(world)
         world.tenant.update(person, displayName="n" * 65_536)
         await world.provision_all()
         too_long = await world.account("acme", person)
@@ -329,8 +319,8 @@ async def test_a_display_name_of_64_kib_waits_in_escrow_says_why_and_is_mended_a
         name = world.tenant.user(person)["userPrincipalName"].casefold()
         assert too_long.state is AccountState.ESCROWED
         assert too_long.error == "the account: the mapped attributes take more than 32000 characters"
-        assert others == wanted(world) - {name}
-        assert world.active("acme") == wanted(world)
+        assert others == names_of_enabled(world) - {name}
+        assert world.active("acme") == names_of_enabled(world)
 
 
 async def test_a_provisioned_person_with_a_display_name_of_64_kib_can_still_leave(
@@ -338,9 +328,9 @@ async def test_a_provisioned_person_with_a_display_name_of_64_kib_can_still_leav
 ) -> None:
     async with one_application(tmp_path, azurite, name_prefix) as world:
         await world.provision_all()
-        person = first_active(world)
+        person = first_enabled(world)
         world.tenant.update(person, displayName="n" * 65_536, accountEnabled=False)
 
         await world.provision_all()
 
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)

@@ -12,10 +12,10 @@ from shared.provisioning.accounts import AccountState
 from shared.storage.tables import StorageRefused
 from tests.api.calling import open_client
 from tests.identity import IdentityStorage, open_identity_storage_here
-from tests.simulation.managed_identity import CLIENT_ID, CONSENTED, GRAPH, LIFETIME_S, STORAGE, TokenRequest, Trouble
+from tests.simulation.managed_identity import CLIENT_ID, CONSENTED, GRAPH, STORAGE, TokenRequest, Trouble
 from tests.simulation.tenant import Tenant
 from tests.simulation.vendors import AcmeSimulator
-from tests.world import HandClock, World, minimal_configuration, open_world
+from tests.world import HandClock, World, first_enabled, minimal_configuration, names_of_enabled, open_world
 
 pytestmark = pytest.mark.anyio
 
@@ -29,11 +29,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityStorag
 @pytest.fixture
 def storage(account: IdentityStorage) -> Iterator[IdentityStorage]:
     yield account
-    account.roles.missing.clear()
-    account.identity.trouble = None
-    account.identity.roles = [*CONSENTED]
-    account.identity.lifetime_s = LIFETIME_S
-    account.identity.end_kept_tokens()
+    account.mend()
 
 
 @asynccontextmanager
@@ -61,22 +57,13 @@ async def world_with_identity(folder: Path, storage: IdentityStorage, prefix: st
         yield world
 
 
-def wanted(world: World) -> set[str]:
-    users = [world.tenant.user(user_id) for user_id in world.tenant.user_ids()]
-    return {user["userPrincipalName"].casefold() for user in users if user["accountEnabled"]}
-
-
-def first_active(world: World) -> str:
-    return next(user_id for user_id in world.tenant.user_ids() if world.tenant.user(user_id)["accountEnabled"])
-
-
 async def test_a_person_comes_and_goes_and_is_verified_with_an_identity_alone(
     tmp_path: Path, storage: IdentityStorage, name_prefix: str
 ) -> None:
     async with world_with_identity(tmp_path, storage, name_prefix) as world:
         await world.provision_all()
         joined = world.active("acme")
-        leaver = first_active(world)
+        leaver = first_enabled(world)
         world.tenant.disable(leaver)
         await world.provision_all()
         world.clock.advance(2 * 86_400)
@@ -87,7 +74,11 @@ async def test_a_person_comes_and_goes_and_is_verified_with_an_identity_alone(
             [report] = (await client.get("/applications")).json()
         verified = await world.services.drift_rounds.read("acme")
 
-    assert world.active("acme") == wanted(world) == joined - {world.tenant.user(leaver)["userPrincipalName"].casefold()}
+    assert (
+        world.active("acme")
+        == names_of_enabled(world)
+        == joined - {world.tenant.user(leaver)["userPrincipalName"].casefold()}
+    )
     assert (row.state, row.pending) == (AccountState.DISABLED, False)
     assert (report["status"], report["pending"], report["states"]["disabled"]) == ("Active", 0, 1)
     assert verified.finished_at is not None
@@ -101,7 +92,7 @@ async def test_a_credential_that_is_wrong_for_a_while_loses_nobody(
 ) -> None:
     async with world_with_identity(tmp_path, storage, name_prefix) as world:
         await world.provision_all()
-        leaver = first_active(world)
+        leaver = first_enabled(world)
         world.tenant.disable(leaver)
         storage.identity.trouble = trouble
         world.restart()
@@ -113,7 +104,7 @@ async def test_a_credential_that_is_wrong_for_a_while_loses_nobody(
         storage.identity.trouble = None
         await world.provision_all()
 
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)
         assert (await world.account("acme", leaver)).state is AccountState.DISABLED
         assert told["type"] == "urn:scim-provisioner:problem:storage-refused"
         assert "AzureWebJobsStorage__clientId" in told["detail"]
@@ -133,9 +124,9 @@ async def test_a_role_that_is_taken_away_in_the_middle_loses_nobody(
         world.clock.advance(3600)
         await world.settle()
 
-        assert world.active("acme") == wanted(world)
+        assert world.active("acme") == names_of_enabled(world)
         names = [str(each["userName"]).casefold() for each in world.vendors["acme"].resources("User")]
-        assert sorted(names) == sorted(wanted(world))
+        assert sorted(names) == sorted(names_of_enabled(world))
 
 
 @pytest.mark.parametrize("missing", CONSENTED)
@@ -165,7 +156,7 @@ async def test_consent_that_came_late_is_in_the_next_token_and_no_restart_brings
     assert "up to a day" in told[0]["remedy"]
     assert [each["code"] for each in restarted] == [each["code"] for each in told]
     assert well == []
-    assert world.active("acme") == wanted(world)
+    assert world.active("acme") == names_of_enabled(world)
 
 
 async def _problems(world: World) -> list[dict[str, str]]:

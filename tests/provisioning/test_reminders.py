@@ -73,6 +73,21 @@ async def test_a_missing_setting_is_told_at_once_then_daily_and_by_a_new_process
     assert first == [{"application": APP, "key": "auth.token", "setting": "ACME_TOKEN", "unresolved": False}]
 
 
+async def test_a_secret_of_notifications_that_cannot_be_read_is_told_like_any_other(azurite, name_prefix, caplog):
+    unread = {"NOTIFICATION_URL": "https://app.example", "NOTIFICATION_CLIENT_STATE": "@Microsoft.KeyVault(x)"}
+    async with pulling(azurite, name_prefix, environment=unread) as world:
+        await keep_house(world)
+        first = told(caplog, Event.SETTING_MISSING)
+        await keep_house(world, after_s=300)
+        soon = told(caplog, Event.SETTING_MISSING)
+        await keep_house(world, after_s=DAY_S)
+        next_day = told(caplog, Event.SETTING_MISSING)
+
+    assert soon == []
+    assert first == next_day
+    assert first == [{"application": "", "key": "", "setting": "NOTIFICATION_CLIENT_STATE", "unresolved": True}]
+
+
 async def test_a_watermark_older_than_three_days_is_told_daily_until_it_moves(azurite, name_prefix, caplog):
     async with pulling(azurite, name_prefix) as world:
         await world.sync()

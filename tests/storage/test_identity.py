@@ -33,8 +33,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityStorag
 @pytest.fixture
 def storage(account: IdentityStorage) -> Iterator[IdentityStorage]:
     yield account
-    account.roles.missing.clear()
-    account.identity.trouble = None
+    account.mend()
 
 
 class Connected:
