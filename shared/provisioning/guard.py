@@ -61,7 +61,7 @@ ENQUEUED_AT_ONCE = 100
 """Of a larger release the sweep queues the rest in the vendor's pace, still before everything else."""
 
 READ_ONE_BY_ONE = 50
-"""Staged rows that are read by their keys; of more a look through the application costs fewer requests."""
+"""Staged rows that are read by their keys. For more, the application is looked through: a request a thousand rows."""
 
 STAGED_PREFIX = "staged:"
 
